@@ -1,0 +1,201 @@
+//! A call through a store beside the same call on the bare connection: what the store adds.
+
+use std::error::Error;
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::error::Unspecified;
+use criterion::Criterion;
+use custom_key_store::backend::software::KeyManager;
+use custom_key_store::backend::{
+    Backend, BackendError, BackingKeyId, Change, Ciphertext, Closed, ConnectReason, ConnectRequest,
+    Connection, ConnectionError, DecryptRequest, Decrypted, DescribeKeyRequest, EncryptRequest, Health,
+    HealthRequest, InitializationVector, InvalidChange, KeyDescription, KeySpec, KeyStatus, KeyUsages,
+    Operation, RequestId, RequestMetadata, StoreConfiguration,
+};
+use custom_key_store::{Caller, Connected, EncryptionContext, KeyStore, StoreName};
+use custom_key_store_benches::{THREADS, criterion, group, measure, now};
+
+/// A key manager whose one connection was made before.
+#[derive(Debug)]
+struct NullBackend {
+    configuration: StoreConfiguration,
+    connection: Arc<dyn Connection>,
+}
+
+#[async_trait]
+impl Backend for NullBackend {
+    fn configuration(&self) -> StoreConfiguration {
+        self.configuration.clone()
+    }
+
+    fn reconfigured(&self, change: &Change) -> Result<Arc<dyn Backend>, InvalidChange> {
+        let configuration = change.apply_to(&self.configuration)?;
+        Ok(Arc::new(Self { configuration, connection: Arc::clone(&self.connection) }))
+    }
+
+    async fn connect(&self, _: &ConnectRequest) -> Result<Arc<dyn Connection>, ConnectionError> {
+        Ok(Arc::clone(&self.connection))
+    }
+}
+
+/// Answers at once and encrypts nothing.
+#[derive(Debug)]
+struct NullConnection {
+    iv: InitializationVector,
+}
+
+#[async_trait]
+impl Connection for NullConnection {
+    async fn describe_key(&self, request: &DescribeKeyRequest<'_>) -> Result<KeyDescription, BackendError> {
+        black_box(request);
+        Ok(KeyDescription::new(KeySpec::Aes256, KeyUsages::ENCRYPT_DECRYPT, KeyStatus::Enabled))
+    }
+
+    async fn encrypt(&self, request: &EncryptRequest<'_>) -> Result<Ciphertext, BackendError> {
+        black_box(request);
+        Ok(Ciphertext::new(request.plaintext.to_vec(), self.iv, [0; 16]))
+    }
+
+    async fn decrypt(&self, request: &DecryptRequest<'_>) -> Result<Decrypted, BackendError> {
+        black_box(request);
+        Ok(Decrypted::new(request.ciphertext.bytes.clone().into()))
+    }
+
+    async fn health(&self, request: &HealthRequest<'_>) -> Result<Health, BackendError> {
+        black_box(request);
+        Ok(Health::new("null", Vec::new()))
+    }
+
+    async fn close(&self) -> Result<Closed, BackendError> {
+        Ok(Closed::new())
+    }
+}
+
+fn connected(backend: impl Backend) -> Result<KeyStore<Connected>, Box<dyn Error>> {
+    Ok(now(KeyStore::new(StoreName::new("bench")?, backend).connect().into_future())?)
+}
+
+/// The metadata that a store sends for its own calls; the id is made before, as a caller's might be.
+fn metadata<'a>(operation: &'a Operation, id: &'a RequestId) -> RequestMetadata<'a> {
+    RequestMetadata::new("bench", operation, id)
+}
+
+/// The connection itself: an `Arc` of it is one too, but boxes each future once more.
+fn bare(connection: &Arc<dyn Connection>) -> &dyn Connection {
+    black_box(&**connection)
+}
+
+fn null(criterion: &mut Criterion, threads: usize) -> Result<(), Box<dyn Error>> {
+    let connection: Arc<dyn Connection> =
+        Arc::new(NullConnection { iv: InitializationVector::new(&[0; NONCE_LEN])? });
+    let configuration = KeyManager::new().configuration();
+    let store = connected(NullBackend { configuration, connection: Arc::clone(&connection) })?;
+    let handle = store.handle();
+    let caller = handle.on_behalf_of(Caller::new("somebody"));
+    let key = BackingKeyId::new("key")?;
+    let context = EncryptionContext::new([("tenant", "blue")])?;
+    let plaintext = [7; 32];
+    let id = RequestId::generate();
+
+    let mut describe = group(criterion, "describe_key of nothing", threads);
+    measure(&mut describe, threads, "bare connection", |_| {
+        let connection = bare(&connection);
+        let described = now(async {
+            let metadata = metadata(&Operation::DESCRIBE_KEY, &id);
+            connection.describe_key(&DescribeKeyRequest::new(metadata, &key)).await
+        });
+        drop(black_box(described));
+    });
+    measure(&mut describe, threads, "handle", |_| {
+        drop(black_box(now(black_box(&handle).describe_key(&key))));
+    });
+    measure(&mut describe, threads, "store", |_| {
+        drop(black_box(now(black_box(&store).describe_key(&key))));
+    });
+    describe.finish();
+
+    let mut encrypt = group(criterion, "encrypt 32 B with nothing", threads);
+    measure(&mut encrypt, threads, "bare connection", |_| {
+        let connection = bare(&connection);
+        let encrypted = now(async {
+            let metadata = metadata(&Operation::ENCRYPT, &id);
+            let request = EncryptRequest::new(metadata, &key, &plaintext).with_aad(context.canonical());
+            connection.encrypt(&request).await
+        });
+        drop(black_box(encrypted));
+    });
+    measure(&mut encrypt, threads, "handle", |_| {
+        drop(black_box(now(black_box(&handle).encrypt(&key, &plaintext, &context))));
+    });
+    measure(&mut encrypt, threads, "handle on behalf of somebody", |_| {
+        drop(black_box(now(black_box(&caller).encrypt(&key, &plaintext, &context))));
+    });
+    measure(&mut encrypt, threads, "store", |_| {
+        drop(black_box(now(black_box(&store).encrypt(&key, &plaintext, &context))));
+    });
+    encrypt.finish();
+    Ok(())
+}
+
+/// An encryption with a random nonce and its check, by nothing but aws-lc-rs.
+fn seal_and_open(key: &LessSafeKey, aad: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, Unspecified> {
+    let mut iv = [0; NONCE_LEN];
+    aws_lc_rs::rand::fill(&mut iv)?;
+    let mut sealed = plaintext.to_vec();
+    let nonce = Nonce::assume_unique_for_key(iv);
+    let tag = key.seal_in_place_separate_tag(nonce, Aad::from(aad), &mut sealed)?;
+    let mut opened = vec![0; sealed.len()];
+    let nonce = Nonce::assume_unique_for_key(iv);
+    key.open_separate_gather(nonce, Aad::from(aad), &sealed, tag.as_ref(), &mut opened)?;
+    verify_slices_are_equal(&opened, plaintext)?;
+    Ok(sealed)
+}
+
+fn software(criterion: &mut Criterion, threads: usize) -> Result<(), Box<dyn Error>> {
+    let key = BackingKeyId::new("key")?;
+    let manager = KeyManager::new();
+    manager.create_key(key.clone());
+    let request = ConnectRequest::new(ConnectReason::Connect, Duration::from_secs(60));
+    let connection = now(manager.connect(&request))?;
+    let store = connected(manager)?;
+    let context = EncryptionContext::new([("tenant", "blue")])?;
+    let cipher = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &[9; 32])?);
+    let id = RequestId::generate();
+
+    for (name, length) in [("encrypt 32 B in software", 32), ("encrypt 4 KiB in software", 4096)] {
+        let plaintext = &vec![7; length];
+        let mut group = group(criterion, name, threads);
+        measure(&mut group, threads, "aws-lc-rs seal and open", |_| {
+            drop(black_box(seal_and_open(black_box(&cipher), context.canonical(), plaintext)));
+        });
+        measure(&mut group, threads, "bare connection", |_| {
+            let connection = bare(&connection);
+            let encrypted = now(async {
+                let metadata = metadata(&Operation::ENCRYPT, &id);
+                let request = EncryptRequest::new(metadata, &key, plaintext).with_aad(context.canonical());
+                connection.encrypt(&request).await
+            });
+            drop(black_box(encrypted));
+        });
+        measure(&mut group, threads, "store", |_| {
+            drop(black_box(now(black_box(&store).encrypt(&key, plaintext, &context))));
+        });
+        group.finish();
+    }
+    Ok(())
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut criterion = criterion();
+    for threads in THREADS {
+        null(&mut criterion, threads)?;
+        software(&mut criterion, threads)?;
+    }
+    criterion.final_summary();
+    Ok(())
+}

@@ -1,0 +1,111 @@
+//! Keep the root keys of an application somewhere else, in a key manager that somebody else controls, and
+//! connect and disconnect that *custom key store* at will.
+//!
+//! AWS KMS offers this inside its cloud: external key stores behind an XKS proxy, and CloudHSM key stores. This
+//! crate brings the same semantics into a library that any program can link. The connection state of a store is
+//! part of its type, so that using a store that is not connected does not compile.
+//!
+//! ```
+//! use custom_key_store::backend::{BackingKeyId, software::KeyManager};
+//! use custom_key_store::{EncryptionContext, KeyStore, StoreName};
+//!
+//! # futures::executor::block_on(async {
+//! // A key manager in this process stands in for the one that somebody else controls.
+//! let key = BackingKeyId::new("payroll")?;
+//! let manager = KeyManager::new();
+//! manager.create_key(key.clone());
+//!
+//! let store = KeyStore::new(StoreName::new("root keys")?, manager);   // KeyStore<Disconnected>
+//! let store = store.connect().await?;                                 // KeyStore<Connected>
+//!
+//! let context = EncryptionContext::new([("tenant", "blue")])?;
+//! let ciphertext = store.encrypt(&key, b"attack at dawn", &context).await?;
+//! assert_eq!(store.decrypt(&key, &ciphertext, &context).await?.expose(), b"attack at dawn");
+//!
+//! let store = store.disconnect().await;                               // KeyStore<Disconnected>
+//! # drop(store);
+//! # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+//! ```
+//!
+//! # The life of a store
+//!
+//! ```text
+//!             connect()                     settles Ok
+//! Disconnected ───────► Connecting ───────────────────────► Connected
+//!      ▲                    │  │ settles Err                   │
+//!      │                    │  └────────────► Failed           │
+//!      │        disconnect()│                   │ disconnect() │ disconnect()
+//!      │  settles           ▼                   ▼              ▼
+//!      └──────────────── Disconnecting ◄────────────────────────
+//! ```
+//!
+//! - **A transient state is something to await.** `store.connect().await?` reads as one step. The work lies in the
+//!   store and is not spawned: no async runtime is needed, and dropping the store ends it.
+//! - **A store is never lost.** A failed attempt gives it back, with one of AWS's eighteen
+//!   [error codes](backend::ConnectionErrorCode), what the code means, what to do and who does it.
+//! - **`disconnect()` takes effect when it is called.** From then on no call is admitted, by any [`Handle`]
+//!   anywhere. Awaiting it drains what is in flight, up to a limit, abandons the rest, and
+//!   [reports](DisconnectReport).
+//! - **A sick key manager does not change the state.** Health is a reading; only a person, or your program on
+//!   their behalf, disconnects.
+//!
+//! # What it does not do
+//!
+//! - **Reach a real key manager, so far.** This release has the typestate, the traits and a key manager in
+//!   memory. The XKS client and proxy, CloudHSM over PKCS#11, KMS keys with double encryption, and an endpoint
+//!   that AWS SDKs talk to come next, in this order.
+//! - **Hide the plaintext from the key manager, so far.** [`KeyStore::encrypt`] is the raw first form.
+//! - **Spawn, log, or choose a runtime.** Time comes from a [`Clock`](clock::Clock), the default of which sleeps
+//!   on a thread of its own.
+//! - **Retry a connection by itself.** [`ConnectionErrorCode::is_transient`](backend::ConnectionErrorCode::is_transient)
+//!   says whether that makes sense; when and how often is yours to say.
+//!
+//! # Map
+//!
+//! | place | what |
+//! |---|---|
+//! | [`KeyStore`] | one store: its states and what can be done in each |
+//! | [`Handle`] | the part of a connected store that tasks share |
+//! | [`AnyKeyStore`] | a store whose state is data |
+//! | [`backend`] | the [`Backend`](backend::Backend) and [`Connection`](backend::Connection) traits, to implement or to mock |
+//! | [`backend::software`] | a key manager in memory that can be told to fail, on a script |
+//! | [`clock`] | where time comes from, and a clock for tests |
+//! | [`Error`] | what can go wrong when a store is used |
+//!
+//! # Features
+//!
+//! None is on by default, and enabling one never changes what the rest does.
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `mock` | `backend::MockBackend` and `backend::MockConnection`, made by `mockall`, for your tests. Exempt from semantic versioning as far as mockall's own version goes |
+//! | `conformance` | `backend::conformance`: the suite that every implementation of `Backend` should pass |
+//! | `full` | both |
+//!
+//! # Words
+//!
+//! *Custom key store*, *connection state*, *external key manager*, *external key store proxy*, *encryption context*
+//! and the rest mean what they mean in AWS's documentation. Enums serialize to AWS's own strings, and
+//! [`KeyStore::describe`] to an entry of `DescribeCustomKeyStores`. A *backing key* is a key inside the key manager.
+
+pub mod backend;
+pub mod clock;
+
+mod crypto;
+mod error;
+mod secret;
+mod store;
+mod sync;
+mod value;
+
+// The paved road; the rest lives in its module, under one path.
+pub use backend::StoreName;
+pub use crypto::EncryptionContext;
+pub use error::{Error, ErrorKind};
+pub use secret::SecretBytes;
+pub use store::{
+    AnyKeyStore, Caller, Connected, Connecting, ConnectionState, CreateError, Description, DisconnectReport,
+    Disconnected, Disconnecting, Failed, Goodbye, Handle, InvalidState, KeyStore, ProbeReport, Settle, State,
+    StoreBuilder, StoreId, Transient, TransitionError, UpdateError, WrongState,
+};
+pub use value::{InvalidValue, Problem};

@@ -1,0 +1,120 @@
+//! What a store is in every state.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::attempt::{self, Attempt};
+use super::disconnected::UpdateError;
+use super::guard::ask;
+use super::id::StoreId;
+use crate::backend::{
+    Backend, Change, ConnectReason, ConnectRequest, ConnectionError, CustomKeyStoreType, InvalidChange,
+    MemoryVault, RequestId, StoreConfiguration, StoreName, Vault,
+};
+use crate::clock::Clock;
+
+/// What a store is in every state. States hold the rest.
+pub(super) struct Core {
+    pub(super) id: StoreId,
+    pub(super) name: StoreName,
+    pub(super) created: SystemTime,
+    pub(super) backend: Arc<dyn Backend>,
+    /// What the backend says of itself, asked once.
+    pub(super) configuration: StoreConfiguration,
+    pub(super) vault: Arc<dyn Vault>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) principal: Arc<str>,
+    pub(super) limits: Limits,
+}
+
+/// How long a store waits for what.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) connect_timeout: Duration,
+    pub(super) call_timeout: Duration,
+    pub(super) drain_limit: Duration,
+    pub(super) close_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(60),
+            call_timeout: Duration::from_secs(5),
+            drain_limit: Duration::from_secs(5),
+            close_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Core {
+    pub(super) fn new(name: StoreName, backend: Arc<dyn Backend>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            id: StoreId::generate(),
+            name,
+            created: to_the_millisecond(clock.wall()),
+            configuration: backend.configuration(),
+            backend,
+            vault: Arc::new(MemoryVault::new()),
+            clock,
+            principal: "custom-key-store".into(),
+            limits: Limits::default(),
+        }
+    }
+
+    pub(super) const fn store_type(&self) -> CustomKeyStoreType {
+        self.configuration.store_type()
+    }
+
+    pub(super) fn rename(&mut self, name: Option<StoreName>) {
+        if let Some(name) = name {
+            self.name = name;
+        }
+    }
+
+    /// An attempt to connect `backend`, which need not be the store's own yet.
+    pub(super) fn attempt(&self, backend: &Arc<dyn Backend>, reason: ConnectReason) -> Attempt {
+        let request = ConnectRequest {
+            reason,
+            request_id: RequestId::generate(),
+            timeout: self.limits.connect_timeout,
+            vault: Arc::clone(&self.vault),
+        };
+        attempt::connect(self.store_type(), Arc::clone(backend), request, Arc::clone(&self.clock))
+    }
+
+    /// The backend with a change applied, and what it says of itself. Nothing is changed here.
+    pub(super) fn reconfigured(
+        &self,
+        change: &Change,
+    ) -> Result<(Arc<dyn Backend>, StoreConfiguration), UpdateError> {
+        let asked = ask(|| {
+            let backend = self.backend.reconfigured(change)?;
+            let configuration = backend.configuration();
+            Ok::<_, InvalidChange>((backend, configuration))
+        });
+        match asked {
+            Ok(reconfigured) => Ok(reconfigured?),
+            Err(panicked) => Err(ConnectionError::from_call(self.store_type(), panicked.into()).into()),
+        }
+    }
+}
+
+/// What AWS's JSON can say, so that a description equals itself read back.
+pub(super) fn to_the_millisecond(time: SystemTime) -> SystemTime {
+    let below = time
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(Duration::ZERO, |since| Duration::from_nanos(u64::from(since.subsec_nanos() % 1_000_000)));
+    time.checked_sub(below).unwrap_or(time)
+}
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Core")
+            .field("id", &self.id)
+            .field("name", &self.name)
+            .field("backend", &self.backend)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,143 @@
+//! While a disconnect is under way.
+
+use std::fmt;
+use std::future::{IntoFuture, poll_fn};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+
+use crate::backend::Connection;
+use crate::store::KeyStore;
+use crate::store::any::AnyState;
+use crate::store::core::Core;
+use crate::store::disconnected::Disconnected;
+use crate::store::live::{Live, close};
+use crate::store::report::{DisconnectReport, Goodbye};
+use crate::store::state::{ConnectionState, State, Transient, sealed};
+use crate::store::transition::Settle;
+
+/// A disconnect is under way: no call is admitted, those in flight are being waited for.
+///
+/// Like an attempt to connect, it makes progress only while somebody polls it. Dropping the store abandons what
+/// is in flight and drops the connection without a goodbye.
+pub struct Disconnecting {
+    /// Never locked: the mutex is what makes the state `Sync`, and is reached through `get_mut`.
+    stage: Mutex<Stage>,
+}
+
+enum Stage {
+    UnderWay(BoxFuture<'static, DisconnectReport>),
+    Over(DisconnectReport),
+}
+
+impl Disconnecting {
+    const fn new(stage: Stage) -> Self {
+        Self { stage: Mutex::new(stage) }
+    }
+
+    /// There is nothing to wait for.
+    pub(super) fn from_nothing() -> Self {
+        Self::new(Stage::Over(DisconnectReport::default()))
+    }
+
+    /// Nobody has used the connection yet; it only has to be closed.
+    pub(super) fn closing(core: &Core, connection: Arc<dyn Connection>) -> Self {
+        let (clock, limit) = (Arc::clone(&core.clock), core.limits.close_timeout);
+        let farewell = async move {
+            let started = clock.monotonic();
+            let goodbye = close(&*clock, limit, &*connection).await;
+            drop(connection);
+            DisconnectReport::of_goodbye(goodbye, clock.monotonic().saturating_duration_since(started))
+        };
+        Self::new(Stage::UnderWay(farewell.boxed()))
+    }
+
+    pub(super) fn draining(live: Live, in_flight: u64, limit: Duration) -> Self {
+        Self::new(Stage::UnderWay(live.farewell(in_flight, limit).boxed()))
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<DisconnectReport> {
+        let stage = self.stage.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let report = match stage {
+            Stage::Over(report) => return Poll::Ready(report.clone()),
+            Stage::UnderWay(farewell) => ready!(farewell.poll_unpin(cx)),
+        };
+        *stage = Stage::Over(report.clone());
+        Poll::Ready(report)
+    }
+
+    /// The end of it; a farewell that is not over is cut off.
+    pub(super) fn settle(self) -> Disconnected {
+        match self.stage.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Stage::Over(report) => Disconnected::after(report),
+            Stage::UnderWay(_) => {
+                Disconnected::after(DisconnectReport::of_goodbye(Goodbye::TimedOut, Duration::ZERO))
+            }
+        }
+    }
+}
+
+/// While disconnecting: await it.
+///
+/// `store.await` gives the disconnected store, with the
+/// [report](KeyStore::disconnect_report). It cannot fail: what went wrong with the goodbye is in the report.
+impl KeyStore<Disconnecting> {
+    /// Waits until the disconnect is over and reports; awaiting the store then resolves at once.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: called again, it goes on with the same disconnect.
+    pub async fn settled(&mut self) -> DisconnectReport {
+        poll_fn(|cx| self.state.poll(cx)).await
+    }
+}
+
+impl IntoFuture for KeyStore<Disconnecting> {
+    type Output = KeyStore<Disconnected>;
+    type IntoFuture = Settle<Disconnecting>;
+
+    fn into_future(self) -> Settle<Disconnecting> {
+        Settle::new(self)
+    }
+}
+
+impl fmt::Debug for Disconnecting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Disconnecting").finish_non_exhaustive()
+    }
+}
+
+impl State for Disconnecting {
+    const STATE: ConnectionState = ConnectionState::Disconnecting;
+}
+
+impl Transient for Disconnecting {}
+
+impl sealed::Sealed for Disconnecting {
+    fn erase(self) -> AnyState {
+        AnyState::Disconnecting(self)
+    }
+
+    fn recover(any: AnyState) -> Result<Self, AnyState> {
+        match any {
+            AnyState::Disconnecting(state) => Ok(state),
+            other => Err(other),
+        }
+    }
+}
+
+impl sealed::Settles for Disconnecting {
+    type Outcome = KeyStore<Disconnected>;
+
+    fn poll_settled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll(cx).map(|_| ())
+    }
+
+    fn outcome(store: KeyStore<Self>) -> Self::Outcome {
+        let KeyStore { core, state } = store;
+        KeyStore { core, state: state.settle() }
+    }
+}

@@ -1,0 +1,55 @@
+//! Everything that a store can do while it is `Connecting`.
+//!
+//! Made from src/table.rs: edit that, and see the README.
+#![allow(unused_imports, unused_mut, reason = "every program begins alike")]
+
+use std::time::Duration;
+
+use custom_key_store::backend::*;
+use custom_key_store::*;
+use custom_key_store_compile_fail::fixtures::*;
+
+fn main() {
+    futures::executor::block_on(async {
+        {
+            let mut store = connecting().await;
+            let outcome = store.id();
+            assert!(outcome.as_str().starts_with("cks-"));
+        }
+        {
+            let mut store = connecting().await;
+            let outcome = store.name();
+            assert_eq!(outcome, &name());
+        }
+        {
+            let mut store = connecting().await;
+            let outcome = store.store_type();
+            assert_eq!(outcome, CustomKeyStoreType::AwsCloudhsm);
+        }
+        {
+            let mut store = connecting().await;
+            let outcome = store.state();
+            assert_eq!(outcome, ConnectionState::Connecting);
+        }
+        {
+            let mut store = connecting().await;
+            let outcome = store.describe();
+            assert_eq!(outcome.connection_state, ConnectionState::Connecting);
+        }
+        {
+            let mut store = connecting().await;
+            let outcome = store.await;
+            assert_eq!(outcome.unwrap().state(), ConnectionState::Connected);
+        }
+        {
+            let mut store = connecting().await;
+            let outcome = store.settled().await;
+            assert_eq!(outcome, ConnectionState::Connected);
+        }
+        {
+            let mut store = connecting().await;
+            let outcome = store.disconnect();
+            assert_eq!(outcome.await.state(), ConnectionState::Disconnected);
+        }
+    });
+}

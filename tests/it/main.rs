@@ -1,0 +1,17 @@
+//! Integration tests, from the outside: one module for each promise, in one binary to link once.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
+mod conformance;
+mod connecting;
+mod describing;
+mod disconnecting;
+mod erased;
+mod hostile;
+mod machine;
+mod secrets;
+mod software;
+mod support;
+mod threads;
+mod updating;
+mod using;
+mod values;
