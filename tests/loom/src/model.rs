@@ -5,9 +5,9 @@ use std::task::Poll;
 
 use loom::future::block_on;
 use loom::sync::Arc;
-use loom::thread;
+use loom::thread::{self, JoinHandle};
 
-use crate::gate::{Entry, Gate};
+use crate::gate::{Entry, Gate, Permit};
 
 /// Explores all interleavings with up to three preemptions, which is where such bugs are found; without the
 /// bound the larger settings take minutes and have found no more.
@@ -25,6 +25,12 @@ enum End {
     Withheld,
 }
 
+/// Does something with the gate on another thread.
+fn beside<T: 'static>(gate: &Arc<Gate>, work: impl FnOnce(&Gate) -> T + 'static) -> JoinHandle<T> {
+    let gate = Arc::clone(gate);
+    thread::spawn(move || work(&gate))
+}
+
 /// A call whose backend answers in the first poll.
 fn quick_call(gate: &Gate, hint: usize) -> End {
     match gate.enter(hint) {
@@ -34,6 +40,18 @@ fn quick_call(gate: &Gate, hint: usize) -> End {
             if permit.finish() { End::Delivered } else { End::Withheld }
         }
     }
+}
+
+/// A call that is polled once and sleeps then.
+fn sleeping_call(gate: &Gate) -> Option<Permit<'_>> {
+    let Entry::Admitted(mut permit) = gate.enter(0) else {
+        return None;
+    };
+    block_on(poll_fn(|cx| {
+        permit.park(cx.waker());
+        Poll::Ready(())
+    }));
+    Some(permit)
 }
 
 /// A call whose backend answers in the second poll, and which is polled only when it is woken.
@@ -64,10 +82,7 @@ fn slow_call(gate: &Gate, hint: usize, wake_itself: bool) -> End {
 fn a_call_is_counted_by_shutting_or_refused() {
     check(|| {
         let gate = Arc::new(Gate::new(1));
-        let caller = {
-            let gate = Arc::clone(&gate);
-            thread::spawn(move || quick_call(&gate, 0))
-        };
+        let caller = beside(&gate, |gate| quick_call(gate, 0));
         let in_flight = gate.shut();
         block_on(gate.drained());
         assert_eq!(gate.shut(), 0, "shutting again counts nothing");
@@ -82,12 +97,7 @@ fn a_call_is_counted_by_shutting_or_refused() {
 fn draining_waits_for_every_shard_and_is_woken_by_the_last_call() {
     check(|| {
         let gate = Arc::new(Gate::new(2));
-        let callers: Vec<_> = (0..2)
-            .map(|hint| {
-                let gate = Arc::clone(&gate);
-                thread::spawn(move || quick_call(&gate, hint))
-            })
-            .collect();
+        let callers: Vec<_> = (0..2).map(|hint| beside(&gate, move |gate| quick_call(gate, hint))).collect();
         gate.shut();
         // A lost wake-up would be a deadlock, which loom reports.
         block_on(gate.drained());
@@ -102,10 +112,7 @@ fn draining_waits_for_every_shard_and_is_woken_by_the_last_call() {
 fn two_callers_on_one_shard_are_both_counted() {
     check(|| {
         let gate = Arc::new(Gate::new(1));
-        let caller = {
-            let gate = Arc::clone(&gate);
-            thread::spawn(move || quick_call(&gate, 0))
-        };
+        let caller = beside(&gate, |gate| quick_call(gate, 0));
         let own = quick_call(&gate, 0);
         assert_eq!(own, End::Delivered);
         assert_eq!(caller.join().unwrap(), End::Delivered);
@@ -117,10 +124,7 @@ fn two_callers_on_one_shard_are_both_counted() {
 fn a_result_is_withheld_exactly_when_its_call_was_abandoned() {
     check(|| {
         let gate = Arc::new(Gate::new(1));
-        let caller = {
-            let gate = Arc::clone(&gate);
-            thread::spawn(move || quick_call(&gate, 0))
-        };
+        let caller = beside(&gate, |gate| quick_call(gate, 0));
         let in_flight = gate.shut();
         let abandoned = gate.abandon();
         block_on(gate.quiet());
@@ -158,11 +162,8 @@ fn after_quiet_no_poll_is_running_and_none_begins() {
 fn an_abandoned_call_that_sleeps_is_woken() {
     check(|| {
         let gate = Arc::new(Gate::new(1));
-        let caller = {
-            let gate = Arc::clone(&gate);
-            // Nobody but the gate wakes it: a lost wake-up is a deadlock, which loom reports.
-            thread::spawn(move || slow_call(&gate, 0, false))
-        };
+        // Nobody but the gate wakes it: a lost wake-up is a deadlock, which loom reports.
+        let caller = beside(&gate, |gate| slow_call(gate, 0, false));
         gate.shut();
         let abandoned = gate.abandon();
         block_on(gate.quiet());
@@ -176,10 +177,7 @@ fn an_abandoned_call_that_sleeps_is_woken() {
 fn a_call_in_its_second_poll_is_waited_for_or_withheld() {
     check(|| {
         let gate = Arc::new(Gate::new(1));
-        let caller = {
-            let gate = Arc::clone(&gate);
-            thread::spawn(move || slow_call(&gate, 0, true))
-        };
+        let caller = beside(&gate, |gate| slow_call(gate, 0, true));
         let in_flight = gate.shut();
         let abandoned = gate.abandon();
         block_on(gate.quiet());
@@ -193,11 +191,7 @@ fn a_call_in_its_second_poll_is_waited_for_or_withheld() {
 fn every_call_in_flight_is_counted_once() {
     check(|| {
         let gate = Arc::new(Gate::new(1));
-        let caller = {
-            let gate = Arc::clone(&gate);
-            // A call that its caller drops at once.
-            thread::spawn(move || drop(gate.enter(0)))
-        };
+        let caller = beside(&gate, |gate| drop(gate.enter(0)));
         let in_flight = gate.shut();
         let abandoned = gate.abandon();
         caller.join().unwrap();
@@ -210,17 +204,7 @@ fn every_call_in_flight_is_counted_once() {
 fn a_sleeping_call_that_is_dropped_is_counted_once_whenever_one_looks() {
     check(|| {
         let gate = Arc::new(Gate::new(1));
-        let caller = {
-            let gate = Arc::clone(&gate);
-            thread::spawn(move || {
-                let Entry::Admitted(mut permit) = gate.enter(0) else { return };
-                block_on(poll_fn(|cx| {
-                    permit.park(cx.waker());
-                    Poll::Ready(())
-                }));
-                drop(permit);
-            })
-        };
+        let caller = beside(&gate, |gate| drop(sleeping_call(gate)));
         // What a disconnect does, and when it looks: nobody has waited for the caller.
         let in_flight = gate.shut();
         let abandoned = gate.abandon();
@@ -232,13 +216,32 @@ fn a_sleeping_call_that_is_dropped_is_counted_once_whenever_one_looks() {
 }
 
 #[test]
+fn a_sleeping_call_that_is_dropped_lets_the_drain_end() {
+    check(|| {
+        let gate = Arc::new(Gate::new(1));
+        let caller = beside(&gate, |gate| drop(sleeping_call(gate)));
+        gate.shut();
+        block_on(gate.drained());
+        caller.join().unwrap();
+    });
+}
+
+#[test]
+fn a_call_that_sleeps_and_is_forgotten_keeps_no_disconnect_from_being_quiet() {
+    check(|| {
+        let gate = Arc::new(Gate::new(1));
+        let caller = beside(&gate, |gate| std::mem::forget(sleeping_call(gate)));
+        gate.abandon();
+        block_on(gate.quiet());
+        caller.join().unwrap();
+    });
+}
+
+#[test]
 fn a_dropped_call_lets_the_drain_end_and_is_seen_by_it() {
     check(|| {
         let gate = Arc::new(Gate::new(1));
-        let caller = {
-            let gate = Arc::clone(&gate);
-            thread::spawn(move || drop(gate.enter(0)))
-        };
+        let caller = beside(&gate, |gate| drop(gate.enter(0)));
         let in_flight = gate.shut();
         block_on(gate.drained());
         assert_eq!(in_flight, gate.dropped());
