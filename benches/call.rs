@@ -77,7 +77,7 @@ impl Connection for NullConnection {
 }
 
 fn connected(backend: impl Backend) -> Result<KeyStore<Connected>, Box<dyn Error>> {
-    Ok(now(KeyStore::new(StoreName::new("bench")?, backend).connect().into_future())?)
+    Ok(now!(KeyStore::new(StoreName::new("bench")?, backend).connect().into_future())?)
 }
 
 /// The metadata that a store sends for its own calls; the id is made before, as a caller's might be.
@@ -105,24 +105,24 @@ fn null(criterion: &mut Criterion, threads: usize) -> Result<(), Box<dyn Error>>
     let mut describe = group(criterion, "describe_key of nothing", threads);
     measure(&mut describe, threads, "bare connection", |_| {
         let connection = bare(&connection);
-        let described = now(async {
+        let described = now!(async {
             let metadata = metadata(&Operation::DESCRIBE_KEY, &id);
             connection.describe_key(&DescribeKeyRequest::new(metadata, &key)).await
         });
         drop(black_box(described));
     });
     measure(&mut describe, threads, "handle", |_| {
-        drop(black_box(now(black_box(&handle).describe_key(&key))));
+        drop(black_box(now!(black_box(&handle).describe_key(&key))));
     });
     measure(&mut describe, threads, "store", |_| {
-        drop(black_box(now(black_box(&store).describe_key(&key))));
+        drop(black_box(now!(black_box(&store).describe_key(&key))));
     });
     describe.finish();
 
     let mut encrypt = group(criterion, "encrypt 32 B with nothing", threads);
     measure(&mut encrypt, threads, "bare connection", |_| {
         let connection = bare(&connection);
-        let encrypted = now(async {
+        let encrypted = now!(async {
             let metadata = metadata(&Operation::ENCRYPT, &id);
             let request = EncryptRequest::new(metadata, &key, &plaintext).with_aad(context.canonical());
             connection.encrypt(&request).await
@@ -130,13 +130,13 @@ fn null(criterion: &mut Criterion, threads: usize) -> Result<(), Box<dyn Error>>
         drop(black_box(encrypted));
     });
     measure(&mut encrypt, threads, "handle", |_| {
-        drop(black_box(now(black_box(&handle).encrypt(&key, &plaintext, &context))));
+        drop(black_box(now!(black_box(&handle).encrypt(&key, &plaintext, &context))));
     });
     measure(&mut encrypt, threads, "handle on behalf of somebody", |_| {
-        drop(black_box(now(black_box(&caller).encrypt(&key, &plaintext, &context))));
+        drop(black_box(now!(black_box(&caller).encrypt(&key, &plaintext, &context))));
     });
     measure(&mut encrypt, threads, "store", |_| {
-        drop(black_box(now(black_box(&store).encrypt(&key, &plaintext, &context))));
+        drop(black_box(now!(black_box(&store).encrypt(&key, &plaintext, &context))));
     });
     encrypt.finish();
     Ok(())
@@ -161,7 +161,7 @@ fn software(criterion: &mut Criterion, threads: usize) -> Result<(), Box<dyn Err
     let manager = KeyManager::new();
     manager.create_key(key.clone());
     let request = ConnectRequest::new(ConnectReason::Connect, Duration::from_secs(60));
-    let connection = now(manager.connect(&request))?;
+    let connection = now!(manager.connect(&request))?;
     let store = connected(manager)?;
     let context = EncryptionContext::new([("tenant", "blue")])?;
     let cipher = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &[9; 32])?);
@@ -175,7 +175,7 @@ fn software(criterion: &mut Criterion, threads: usize) -> Result<(), Box<dyn Err
         });
         measure(&mut group, threads, "bare connection", |_| {
             let connection = bare(&connection);
-            let encrypted = now(async {
+            let encrypted = now!(async {
                 let metadata = metadata(&Operation::ENCRYPT, &id);
                 let request = EncryptRequest::new(metadata, &key, plaintext).with_aad(context.canonical());
                 connection.encrypt(&request).await
@@ -183,7 +183,7 @@ fn software(criterion: &mut Criterion, threads: usize) -> Result<(), Box<dyn Err
             drop(black_box(encrypted));
         });
         measure(&mut group, threads, "store", |_| {
-            drop(black_box(now(black_box(&store).encrypt(&key, plaintext, &context))));
+            drop(black_box(now!(black_box(&store).encrypt(&key, plaintext, &context))));
         });
         group.finish();
     }

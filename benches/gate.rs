@@ -62,10 +62,10 @@ fn compare(criterion: &mut Criterion, threads: usize) {
         drop(black_box(black_box(&std_lock).read().unwrap_or_else(PoisonError::into_inner)));
     });
     measure(&mut group, threads, "tokio RwLock read", |_| {
-        drop(black_box(now(black_box(&tokio_lock).read())));
+        drop(black_box(now!(black_box(&tokio_lock).read())));
     });
     measure(&mut group, threads, "tokio RwLock read_owned", |_| {
-        drop(black_box(now(Arc::clone(black_box(&tokio_lock)).read_owned())));
+        drop(black_box(now!(Arc::clone(black_box(&tokio_lock)).read_owned())));
     });
     group.finish();
 }

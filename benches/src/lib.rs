@@ -1,6 +1,6 @@
 //! What the benchmarks share: how an operation is timed, on one thread or on several that run it together.
 
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::thread;
@@ -82,12 +82,21 @@ fn run(thread: usize, count: u64, operation: &impl Fn(usize)) -> Duration {
 
 /// The output of a future that is ready at its first poll; no executor, so that none is measured.
 ///
+/// A macro, so that the future is made where it is polled, as `.await` does it: moving it costs several nanoseconds.
+#[macro_export]
+macro_rules! now {
+    ($future:expr) => {
+        $crate::first_poll(::std::pin::pin!($future))
+    };
+}
+
+/// For [`now!`].
+///
 /// # Panics
 ///
 /// When the future is not ready.
 #[inline]
-pub fn now<F: Future>(future: F) -> F::Output {
-    let future = pin!(future);
+pub fn first_poll<F: Future>(future: Pin<&mut F>) -> F::Output {
     match future.poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => output,
         Poll::Pending => panic!("the future is not ready at its first poll"),

@@ -1,8 +1,9 @@
 //! One call on a connection, under supervision of the gate.
 
-use std::future::{Future, poll_fn};
-use std::pin::pin;
-use std::task::Poll;
+use std::future::Future;
+use std::mem;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt as _};
@@ -21,39 +22,87 @@ use crate::error::Error;
 /// - The timer is made only when the first poll gives no result, so that a call in memory does not pay for it.
 ///
 /// Dropping the future drops the backend's and gives the permit back.
-pub(super) async fn supervise<T>(
-    mut permit: Permit<'_>,
-    clock: &dyn Clock,
+///
+/// Written by hand, since an `async fn` keeps a copy of what it is given beside the one it uses.
+#[must_use = "futures do nothing unless polled"]
+pub(super) struct Supervised<'c, T, M> {
+    // Above the permit, and so dropped before it: whoever finds the call out of the count finds its future gone
+    // too. For the same reason every ending empties it before the permit is given back.
+    call: Call<'c, T, M>,
+    timer: Option<BoxFuture<'static, ()>>,
+    clock: &'c dyn Clock,
     limit: Duration,
-    call: impl Future<Output = Result<T, BackendError>> + Send,
-) -> Result<T, Error> {
-    // Declared after the permit, and so dropped before it: whoever finds the call out of the count finds its future
-    // gone too. For the same reason every ending below empties it before the permit is given back.
-    let mut call = pin!(Some(call));
-    let mut timer: Option<BoxFuture<'static, ()>> = None;
-    poll_fn(|cx| {
-        let result = if permit.begin_poll() {
-            let polled = ask(|| call.as_mut().as_pin_mut().map_or(Poll::Pending, |call| call.poll(cx)));
-            match polled {
-                Ok(Poll::Ready(result)) => result.map_err(Error::from),
-                Err(panicked) => Err(BackendError::new(panicked).into()),
-                Ok(Poll::Pending) => {
-                    let timer = timer.get_or_insert_with(|| clock.sleep(limit));
-                    if timer.poll_unpin(cx).is_ready() {
-                        Err(BackendError::new(BackendErrorKind::TimedOut).into())
-                    } else if permit.park(cx.waker()) {
-                        return Poll::Pending;
-                    } else {
-                        Err(Error::ABANDONED)
-                    }
+    permit: Permit<'c>,
+}
+
+enum Call<'c, T, M> {
+    /// To be made in the first poll, where a backend that panics before it returns a future is caught like any
+    /// other.
+    ToMake(M),
+    Made(BoxFuture<'c, Result<T, BackendError>>),
+    Gone,
+}
+
+/// Supervises the call that `make` makes.
+pub(super) const fn supervise<'c, T, M>(
+    permit: Permit<'c>,
+    clock: &'c dyn Clock,
+    limit: Duration,
+    make: M,
+) -> Supervised<'c, T, M>
+where
+    M: FnOnce() -> BoxFuture<'c, Result<T, BackendError>> + Unpin,
+{
+    Supervised { call: Call::ToMake(make), timer: None, clock, limit, permit }
+}
+
+impl<'c, T, M> Call<'c, T, M>
+where
+    M: FnOnce() -> BoxFuture<'c, Result<T, BackendError>> + Unpin,
+{
+    #[inline]
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, BackendError>> {
+        if let Self::ToMake(_) = self
+            && let Self::ToMake(make) = mem::replace(self, Self::Gone)
+        {
+            *self = Self::Made(make());
+        }
+        match self {
+            Self::Made(call) => call.as_mut().poll(cx),
+            Self::ToMake(_) | Self::Gone => Poll::Pending,
+        }
+    }
+}
+
+impl<'c, T, M> Future for Supervised<'c, T, M>
+where
+    M: FnOnce() -> BoxFuture<'c, Result<T, BackendError>> + Unpin,
+{
+    type Output = Result<T, Error>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Self { call, timer, clock, limit, permit } = self.get_mut();
+        // Written from within the catching, and already what it shall be: each time that a result is handed on it
+        // is copied, and it is as large as a ciphertext.
+        let mut polled = Poll::Ready(Err(Error::ABANDONED));
+        if permit.begin_poll() {
+            if let Err(panicked) = ask(|| polled = call.poll(cx).map_err(Error::from)) {
+                polled = Poll::Ready(Err(BackendError::new(panicked).into()));
+            }
+            if polled.is_pending() {
+                let timer = timer.get_or_insert_with(|| clock.sleep(*limit));
+                if timer.poll_unpin(cx).is_ready() {
+                    polled = Poll::Ready(Err(BackendError::new(BackendErrorKind::TimedOut).into()));
+                } else if permit.park(cx.waker()) {
+                    return Poll::Pending;
+                } else {
+                    polled = Poll::Ready(Err(Error::ABANDONED));
                 }
             }
-        } else {
-            Err(Error::ABANDONED)
-        };
+        }
         // A backend's future that panics when it is dropped has still given its answer.
-        let _ = ask(|| call.set(None));
-        Poll::Ready(if permit.finish() { result } else { Err(Error::ABANDONED) })
-    })
-    .await
+        let _ = ask(|| *call = Call::Gone);
+        if permit.finish() { polled } else { Poll::Ready(Err(Error::ABANDONED)) }
+    }
 }

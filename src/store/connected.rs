@@ -80,13 +80,13 @@ impl KeyStore<Connected> {
     /// # Errors
     ///
     /// See [`Handle::encrypt`].
-    pub async fn encrypt(
+    pub fn encrypt(
         &self,
         key: &BackingKeyId,
         plaintext: &[u8],
         context: &EncryptionContext,
-    ) -> Result<Ciphertext, Error> {
-        self.state.handle.encrypt(key, plaintext, context).await
+    ) -> impl Future<Output = Result<Ciphertext, Error>> + Send {
+        self.state.handle.encrypt(key, plaintext, context)
     }
 
     /// Decrypts; see [`Handle::decrypt`].
@@ -94,13 +94,13 @@ impl KeyStore<Connected> {
     /// # Errors
     ///
     /// See [`Handle::decrypt`].
-    pub async fn decrypt(
+    pub fn decrypt(
         &self,
         key: &BackingKeyId,
         ciphertext: &Ciphertext,
         context: &EncryptionContext,
-    ) -> Result<SecretBytes, Error> {
-        self.state.handle.decrypt(key, ciphertext, context).await
+    ) -> impl Future<Output = Result<SecretBytes, Error>> + Send {
+        self.state.handle.decrypt(key, ciphertext, context)
     }
 
     /// Describes a key of the key manager; see [`Handle::describe_key`].
@@ -108,8 +108,11 @@ impl KeyStore<Connected> {
     /// # Errors
     ///
     /// See [`Handle::describe_key`].
-    pub async fn describe_key(&self, key: &BackingKeyId) -> Result<KeyDescription, Error> {
-        self.state.handle.describe_key(key).await
+    pub fn describe_key(
+        &self,
+        key: &BackingKeyId,
+    ) -> impl Future<Output = Result<KeyDescription, Error>> + Send {
+        self.state.handle.describe_key(key)
     }
 
     /// Has the key manager make a key; see [`Handle::generate_key`].
@@ -117,8 +120,8 @@ impl KeyStore<Connected> {
     /// # Errors
     ///
     /// See [`Handle::generate_key`].
-    pub async fn generate_key(&self, label: &str) -> Result<BackingKeyId, Error> {
-        self.state.handle.generate_key(label).await
+    pub fn generate_key(&self, label: &str) -> impl Future<Output = Result<BackingKeyId, Error>> + Send {
+        self.state.handle.generate_key(label)
     }
 
     /// Has the key manager delete a key; see [`Handle::delete_key`].
@@ -126,8 +129,8 @@ impl KeyStore<Connected> {
     /// # Errors
     ///
     /// See [`Handle::delete_key`].
-    pub async fn delete_key(&self, key: &BackingKeyId) -> Result<(), Error> {
-        self.state.handle.delete_key(key).await
+    pub fn delete_key(&self, key: &BackingKeyId) -> impl Future<Output = Result<(), Error>> + Send {
+        self.state.handle.delete_key(key)
     }
 
     /// Random bytes from the key manager; see [`Handle::generate_random`].
@@ -135,8 +138,8 @@ impl KeyStore<Connected> {
     /// # Errors
     ///
     /// See [`Handle::generate_random`].
-    pub async fn generate_random(&self, length: usize) -> Result<SecretBytes, Error> {
-        self.state.handle.generate_random(length).await
+    pub fn generate_random(&self, length: usize) -> impl Future<Output = Result<SecretBytes, Error>> + Send {
+        self.state.handle.generate_random(length)
     }
 
     /// How the key manager is; see [`Handle::health`]. Whatever it says, the store stays connected.
@@ -144,8 +147,8 @@ impl KeyStore<Connected> {
     /// # Errors
     ///
     /// See [`Handle::health`].
-    pub async fn health(&self) -> Result<Health, Error> {
-        self.state.handle.health().await
+    pub fn health(&self) -> impl Future<Output = Result<Health, Error>> + Send {
+        self.state.handle.health()
     }
 
     /// Changes name, credential or path while the store is used, without failing a call; to change anything else,

@@ -65,14 +65,12 @@ impl Gate {
     /// Admits a call and begins its first poll.
     ///
     /// `hint` chooses the shard; callers on different threads should give different ones.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn enter(&self, hint: usize) -> Entry<'_> {
         // The length is a power of two, so the mask keeps the index inside.
         let shard = &self.shards[hint & (self.shards.len() - 1)];
         match shard.add_unless(SHUT | FULL, CALL + POLL) {
-            Ok(()) => {
-                Entry::Admitted(Permit { gate: self, shard, parked: None, running: true, counted: true })
-            }
+            Ok(()) => Entry::Admitted(Permit { gate: self, shard, parked: None, held: CALL + POLL }),
             Err(word) if word & SHUT != 0 => Entry::Shut,
             Err(_) => Entry::Full,
         }
@@ -164,10 +162,9 @@ pub(crate) struct Permit<'g> {
     shard: &'g Shard,
     /// Our place among the parked wakers.
     parked: Option<usize>,
-    /// Whether a poll is running, that is, counted in POLLS.
-    running: bool,
-    /// Whether the call is counted in CALLS.
-    counted: bool,
+    /// What of the shard's word is ours: CALL while in flight, and POLL while polling. One word and no flags, since
+    /// two bytes just written cannot be read back as part of a word without a stall, and a permit moves at once.
+    held: u64,
 }
 
 impl Permit<'_> {
@@ -176,10 +173,13 @@ impl Permit<'_> {
     /// The first poll was begun by [`Gate::enter`].
     #[inline]
     pub(crate) fn begin_poll(&mut self) -> bool {
-        if !self.running {
-            self.running = self.shard.add_unless(ABANDONED, POLL).is_ok();
+        if self.held & POLL == 0 {
+            if self.shard.add_unless(ABANDONED, POLL).is_err() {
+                return false;
+            }
+            self.held += POLL;
         }
-        self.running
+        true
     }
 
     /// Ends a poll that gave no result; `waker` is woken should the call be abandoned.
@@ -188,17 +188,15 @@ impl Permit<'_> {
     pub(crate) fn park(&mut self, waker: &Waker) -> bool {
         // Registered before the word is read, so that either we see the flag or the abandoner sees the waker.
         self.shard.parked.register(&mut self.parked, waker);
-        self.running = false;
+        self.held -= POLL;
         self.subtract(POLL) & ABANDONED == 0
     }
 
     /// Ends the call, and the poll that gave the result; `false` when the result must not be delivered.
     #[inline]
     pub(crate) fn finish(&mut self) -> bool {
-        let amount = if self.running { CALL + POLL } else { CALL };
-        self.running = false;
-        self.counted = false;
-        self.subtract(amount) & ABANDONED == 0
+        let held = std::mem::take(&mut self.held);
+        self.subtract(held) & ABANDONED == 0
     }
 
     /// Takes a call that its caller dropped out of the count.
@@ -208,7 +206,7 @@ impl Permit<'_> {
     /// that nobody can look in between.
     #[cold]
     fn leave_unfinished(&self) {
-        let amount = if self.running { CALL + POLL } else { CALL };
+        let amount = self.held;
         let mut word = self.shard.word.load(Ordering::Relaxed);
         loop {
             let dropped = if word & (SHUT | ABANDONED) == SHUT { DROP } else { 0 };
@@ -250,7 +248,7 @@ impl Drop for Permit<'_> {
         if let Some(key) = self.parked.take() {
             self.shard.parked.remove(key);
         }
-        if self.counted {
+        if self.held != 0 {
             self.leave_unfinished();
         }
     }

@@ -27,6 +27,7 @@ pub(super) async fn answer<T>(
 }
 
 /// Calls a backend where there is nothing to wait for.
+#[inline]
 pub(super) fn ask<T>(question: impl FnOnce() -> T) -> Result<T, BackendErrorKind> {
     catch_unwind(AssertUnwindSafe(question)).map_err(|_panic| BackendErrorKind::Panicked)
 }

@@ -105,25 +105,24 @@ impl Caller {
     }
 }
 
-/// Makes a call on the current connection: `$connection` is it, `$metadata` what the request carries.
+/// Makes a call on the current connection: `$method` of it, with the `$request` that carries `$metadata`.
 ///
 /// A macro, because the connection is borrowed from a local that must outlive the await.
 macro_rules! call {
-    ($handle:ident, $operation:expr, |$connection:ident, $metadata:ident| $call:expr) => {{
+    ($handle:ident, $operation:expr, $method:ident, |$metadata:ident| $request:expr) => {{
         let request_id = RequestId::generate();
         let operation = $operation;
         let $metadata = $handle.metadata(&operation, &request_id);
+        let request = $request;
         let slot = &$handle.shared.slot;
         let mut current = slot.current();
-        let (permit, $connection) = loop {
+        let (permit, connection) = loop {
             if let Some(admitted) = slot.enter(&current)? {
                 break admitted;
             }
             current = slot.current();
         };
-        // The call is made inside the block, so that a backend that panics before it returns a future is
-        // caught like any other.
-        let call = async { $call };
+        let call = || connection.$method(&request);
         supervise(permit, &*$handle.shared.clock, $handle.shared.call_timeout, call).await
     }};
 }
@@ -165,9 +164,8 @@ impl Handle {
         context: &EncryptionContext,
     ) -> Result<Ciphertext, Error> {
         within("Plaintext", "1 to 4,096 bytes", plaintext.len(), 4096)?;
-        let ciphertext = call!(self, Operation::ENCRYPT, |connection, metadata| {
-            let request = EncryptRequest::new(metadata, key, plaintext).with_aad(context.canonical());
-            connection.encrypt(&request).await
+        let ciphertext = call!(self, Operation::ENCRYPT, encrypt, |metadata| {
+            EncryptRequest::new(metadata, key, plaintext).with_aad(context.canonical())
         })?;
         as_long_as(plaintext.len(), ciphertext.bytes.len())?;
         Ok(ciphertext)
@@ -190,9 +188,8 @@ impl Handle {
         ciphertext: &Ciphertext,
         context: &EncryptionContext,
     ) -> Result<SecretBytes, Error> {
-        let decrypted = call!(self, Operation::DECRYPT, |connection, metadata| {
-            let request = DecryptRequest::new(metadata, key, ciphertext).with_aad(context.canonical());
-            connection.decrypt(&request).await
+        let decrypted = call!(self, Operation::DECRYPT, decrypt, |metadata| {
+            DecryptRequest::new(metadata, key, ciphertext).with_aad(context.canonical())
         })?;
         as_long_as(ciphertext.bytes.len(), decrypted.plaintext.len())?;
         Ok(decrypted.plaintext)
@@ -209,9 +206,7 @@ impl Handle {
     ///
     /// See [the type](Self#deadlines-and-cancelling).
     pub async fn describe_key(&self, key: &BackingKeyId) -> Result<KeyDescription, Error> {
-        call!(self, Operation::DESCRIBE_KEY, |connection, metadata| {
-            connection.describe_key(&DescribeKeyRequest::new(metadata, key)).await
-        })
+        call!(self, Operation::DESCRIBE_KEY, describe_key, |metadata| DescribeKeyRequest::new(metadata, key))
     }
 
     /// Has the key manager make a 256-bit AES key that cannot be extracted; CloudHSM key stores only.
@@ -230,8 +225,8 @@ impl Handle {
     /// Dropped before it resolves, a key may exist that nobody knows; it carries the label.
     pub async fn generate_key(&self, label: &str) -> Result<BackingKeyId, Error> {
         LABEL.check(label)?;
-        let generated = call!(self, Operation::CREATE_KEY, |connection, metadata| {
-            connection.generate_key(&GenerateKeyRequest::new(metadata, label)).await
+        let generated = call!(self, Operation::CREATE_KEY, generate_key, |metadata| {
+            GenerateKeyRequest::new(metadata, label)
         })?;
         Ok(generated.key)
     }
@@ -247,9 +242,7 @@ impl Handle {
     ///
     /// Dropped before it resolves, the key may or may not exist still; deleting it again tells.
     pub async fn delete_key(&self, key: &BackingKeyId) -> Result<(), Error> {
-        call!(self, Operation::DELETE_KEY, |connection, metadata| {
-            connection.delete_key(&DeleteKeyRequest::new(metadata, key)).await
-        })
+        call!(self, Operation::DELETE_KEY, delete_key, |metadata| DeleteKeyRequest::new(metadata, key))
     }
 
     /// 1 to 1,024 random bytes from the key manager; CloudHSM key stores only.
@@ -265,8 +258,8 @@ impl Handle {
     /// See [the type](Self#deadlines-and-cancelling).
     pub async fn generate_random(&self, length: usize) -> Result<SecretBytes, Error> {
         within("NumberOfBytes", "1 to 1,024", length, 1024)?;
-        let bytes = call!(self, Operation::GENERATE_RANDOM, |connection, metadata| {
-            connection.generate_random(&GenerateRandomRequest::new(metadata, length)).await
+        let bytes = call!(self, Operation::GENERATE_RANDOM, generate_random, |metadata| {
+            GenerateRandomRequest::new(metadata, length)
         })?;
         as_long_as(length, bytes.len())?;
         Ok(bytes)
@@ -283,9 +276,7 @@ impl Handle {
     ///
     /// See [the type](Self#deadlines-and-cancelling).
     pub async fn health(&self) -> Result<Health, Error> {
-        call!(self, Operation::HEALTH_CHECK, |connection, metadata| {
-            connection.health(&HealthRequest::new(metadata)).await
-        })
+        call!(self, Operation::HEALTH_CHECK, health, |metadata| HealthRequest::new(metadata))
     }
 
     /// Whether the store is still connected. It may not be a moment later.

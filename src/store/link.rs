@@ -59,7 +59,7 @@ impl Slot {
     }
 
     /// Passes the gate of the link; `None` when the link was replaced in the meantime.
-    #[inline]
+    #[inline(always)]
     pub(super) fn enter<'c>(&self, current: &'c Current) -> Result<Option<Admitted<'c>>, Error> {
         let Some(link) = current.as_deref() else {
             return Err(Error::NOT_CONNECTED);
