@@ -69,6 +69,7 @@
 //! | [`AnyKeyStore`] | a store whose state is data |
 //! | [`backend`] | the [`Backend`](backend::Backend) and [`Connection`](backend::Connection) traits, to implement or to mock |
 //! | [`backend::software`] | a key manager in memory that can be told to fail, on a script |
+//! | `xks` | the XKS protocol (feature `xks`) |
 //! | [`clock`] | where time comes from, and a clock for tests |
 //! | [`Error`] | what can go wrong when a store is used |
 //!
@@ -80,7 +81,9 @@
 //! |---|---|
 //! | `mock` | `backend::MockBackend` and `backend::MockConnection`, made by `mockall`, for your tests. Exempt from semantic versioning as far as mockall's own version goes |
 //! | `conformance` | `backend::conformance`: the suite that every implementation of `Backend` should pass |
-//! | `full` | both |
+//! | `xks` | `xks`: the protocol between an external key store and its proxy |
+//! | `proxy` | its serving side |
+//! | `full` | all of them |
 //!
 //! # Words
 //!
@@ -90,6 +93,9 @@
 
 pub mod backend;
 pub mod clock;
+#[cfg(feature = "xks")]
+#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "the client and the proxy come next"))]
+pub mod xks;
 
 mod crypto;
 mod error;

@@ -1,0 +1,84 @@
+//! What is signed: the canonical request, and the string to sign over its hash.
+
+use aws_lc_rs::digest::{SHA256, digest};
+
+use super::date::AmzDate;
+use super::{ALGORITHM, SERVICE, TERMINATOR};
+use crate::xks::Region;
+
+/// The beginning of a canonical request: method, path and the empty query (XKS-P-135). Canonical headers follow.
+///
+/// Nothing is encoded: no legal path has a character that would be.
+pub(super) fn begin(path: &str, room: usize) -> Vec<u8> {
+    let mut canonical = Vec::with_capacity(path.len() + room + 160);
+    canonical.extend_from_slice(b"POST\n");
+    canonical.extend_from_slice(path.as_bytes());
+    canonical.extend_from_slice(b"\n\n");
+    canonical
+}
+
+/// Writes one header; repeated ones are joined by a comma.
+pub(super) fn header<'v>(canonical: &mut Vec<u8>, name: &str, values: impl Iterator<Item = &'v [u8]>) {
+    canonical.extend_from_slice(name.as_bytes());
+    canonical.push(b':');
+    for (index, value) in values.enumerate() {
+        if index > 0 {
+            canonical.push(b',');
+        }
+        collapsed(canonical, value);
+    }
+    canonical.push(b'\n');
+}
+
+/// Without spaces around, and with one in place of several.
+fn collapsed(canonical: &mut Vec<u8>, value: &[u8]) {
+    let words = value.split(|byte| matches!(byte, b' ' | b'\t')).filter(|word| !word.is_empty());
+    for (index, word) in words.enumerate() {
+        if index > 0 {
+            canonical.push(b' ');
+        }
+        canonical.extend_from_slice(word);
+    }
+}
+
+/// The end of a canonical request: the names of the headers, and the hash of the body.
+///
+/// The hash is always computed from the body; no header's word is taken for it (XKS-P-141).
+pub(super) fn end(canonical: &mut Vec<u8>, signed_headers: &str, body: &[u8]) {
+    canonical.push(b'\n');
+    canonical.extend_from_slice(signed_headers.as_bytes());
+    canonical.push(b'\n');
+    hex(canonical, digest(&SHA256, body).as_ref());
+}
+
+/// Turns a canonical request into the string to sign, in the same buffer.
+pub(super) fn string_to_sign(canonical: &mut Vec<u8>, date: &AmzDate, region: &Region) {
+    let hash = digest(&SHA256, canonical);
+    canonical.clear();
+    canonical.extend_from_slice(ALGORITHM.as_bytes());
+    canonical.push(b'\n');
+    canonical.extend_from_slice(date.as_bytes());
+    canonical.push(b'\n');
+    scope(canonical, date, region);
+    canonical.push(b'\n');
+    hex(canonical, hash.as_ref());
+}
+
+/// Day, Region, service and terminator.
+pub(super) fn scope(text: &mut Vec<u8>, date: &AmzDate, region: &Region) {
+    text.extend_from_slice(&date.day());
+    for part in [region.as_str(), SERVICE, TERMINATOR] {
+        text.push(b'/');
+        text.extend_from_slice(part.as_bytes());
+    }
+}
+
+pub(super) fn hex(text: &mut Vec<u8>, bytes: &[u8]) {
+    let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
+    let start = text.len();
+    text.resize(start + 2 * bytes.len(), 0);
+    let places = text.get_mut(start..).unwrap_or_default().as_chunks_mut().0;
+    for (place, byte) in places.iter_mut().zip(bytes) {
+        *place = [digit(byte >> 4), digit(byte & 0xf)];
+    }
+}

@@ -1,0 +1,74 @@
+//! Signing keys: derived from a secret for one day and Region, and kept.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use aws_lc_rs::hmac::{self, HMAC_SHA256, Key, Tag};
+use zeroize::Zeroizing;
+
+use super::date::Day;
+use super::{SERVICE, TERMINATOR};
+use crate::backend::SecretAccessKey;
+use crate::xks::Region;
+
+/// As many as a proxy needs around midnight for two Regions.
+const KEPT: usize = 4;
+
+/// A secret access key and the signing keys derived from it lately.
+///
+/// A verifier derives a key only for its own Regions and for days within the allowed skew, so nobody can fill the
+/// cache. AWS-LC wipes a key when it is freed; the links of the chain on the way to it are its tags, which nobody
+/// wipes.
+pub(crate) struct SigningKeys {
+    secret: SecretAccessKey,
+    kept: ArcSwap<Vec<Arc<SigningKey>>>,
+}
+
+pub(super) struct SigningKey {
+    day: Day,
+    region: Region,
+    key: Key,
+}
+
+impl SigningKey {
+    pub(super) fn sign(&self, text: &[u8]) -> Tag {
+        hmac::sign(&self.key, text)
+    }
+}
+
+impl SigningKeys {
+    pub(crate) fn new(secret: SecretAccessKey) -> Self {
+        Self { secret, kept: ArcSwap::default() }
+    }
+
+    /// The key for this day and Region, kept or derived.
+    pub(super) fn key(&self, day: Day, region: &Region) -> Arc<SigningKey> {
+        let kept = self.kept.load();
+        let found = kept.iter().find(|key| key.day == day && key.region == *region);
+        if let Some(key) = found {
+            return Arc::clone(key);
+        }
+        let key = Arc::new(derive(&self.secret, day, region));
+        // Two threads may both derive: the later one wins, which costs a derivation and nothing else.
+        let newest = [Arc::clone(&key)].into_iter().chain(kept.iter().cloned()).take(KEPT).collect();
+        self.kept.store(Arc::new(newest));
+        key
+    }
+}
+
+impl fmt::Debug for SigningKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SigningKeys(redacted)")
+    }
+}
+
+/// The chain of HMACs that begins with the secret as text, never decoded (XKS-C-24).
+fn derive(secret: &SecretAccessKey, day: Day, region: &Region) -> SigningKey {
+    let start = Zeroizing::new([b"AWS4", secret.expose()].concat());
+    let mut key = Key::new(HMAC_SHA256, &start);
+    for part in [&day, region.as_str().as_bytes(), SERVICE.as_bytes(), TERMINATOR.as_bytes()] {
+        key = Key::new(HMAC_SHA256, hmac::sign(&key, part).as_ref());
+    }
+    SigningKey { day, region: region.clone(), key }
+}

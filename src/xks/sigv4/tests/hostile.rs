@@ -1,0 +1,204 @@
+//! Requests that are odd, and requests that attack.
+
+use std::time::Duration;
+
+use super::{Arriving, header, text, worked};
+use crate::xks::sigv4::authorization::Fault;
+use crate::xks::sigv4::{Reason, SigningKeys};
+
+const PORTLESS: &str = "host;x-amz-date";
+
+// XKS-P-140: whatever is signed is canonicalised: trimmed, collapsed, joined.
+#[test]
+fn signed_headers_are_canonicalised() {
+    let mut request = Arriving::worked();
+    header(&mut request.headers, "x-trace", "a   b\t c");
+    header(&mut request.headers, "x-trace", "d");
+    header(&mut request.headers, "content-type", "application/json");
+    request.sign("content-type;host;x-amz-date;x-trace");
+    assert_eq!(request.verify(), Ok(()));
+    // As another party may rewrite it on the way.
+    request.headers.remove("x-trace");
+    header(&mut request.headers, "x-trace", " a b c ");
+    header(&mut request.headers, "x-trace", "d  ");
+    assert_eq!(request.verify(), Ok(()));
+    request.headers.remove("x-trace");
+    header(&mut request.headers, "x-trace", "d");
+    header(&mut request.headers, "x-trace", "a b c");
+    assert_eq!(request.reason(), Reason::Signature);
+    request.headers.remove("x-trace");
+    assert_eq!(request.reason(), Reason::SignedHeaderAbsent);
+}
+
+// XKS-P-135: what is not signed may be anything.
+#[test]
+fn headers_that_are_not_signed_do_not_count() {
+    let mut request = Arriving::worked();
+    header(&mut request.headers, "date", "Thu, 01 Jan 1970 00:00:00 GMT");
+    header(&mut request.headers, "x-forwarded-for", "192.0.2.1");
+    assert_eq!(request.verify(), Ok(()));
+}
+
+// XKS-P-140: odd spacing and any order of the parts.
+#[test]
+fn the_authorization_header_may_be_spaced_and_ordered_oddly() {
+    let request = Arriving::worked();
+    let authorization = request.authorization();
+    let (algorithm, parts) = authorization.split_once(' ').unwrap();
+    let parts: Vec<_> = parts.split(", ").collect();
+    let [a, b, c] = [parts[0], parts[1], parts[2]];
+    for odd in [
+        format!("{algorithm} {a},{b},{c}"),
+        format!("{algorithm}   {a} ,\t{b}  ,  {c}"),
+        format!("  {algorithm}\t{c}, {a}, {b} "),
+        format!("{algorithm} {b}, {c}, {a}"),
+    ] {
+        let mut request = Arriving::worked();
+        request.set("authorization", &odd);
+        assert_eq!(request.verify(), Ok(()), "{odd}");
+    }
+}
+
+// XKS-P-141: one of each.
+#[test]
+fn authorization_and_date_appear_exactly_once() {
+    for name in ["authorization", "x-amz-date", "host"] {
+        let mut request = Arriving::worked();
+        let value = request.headers[name].to_str().unwrap().to_owned();
+        header(&mut request.headers, name, &value);
+        let twice = request.reason();
+        request.headers.remove(name);
+        let never = request.reason();
+        assert_eq!(twice, never);
+        assert_eq!(
+            twice,
+            match name {
+                "authorization" => Reason::AuthorizationCount,
+                "x-amz-date" => Reason::DateCount,
+                _ => Reason::Host,
+            }
+        );
+    }
+}
+
+// XKS-P-142
+#[test]
+fn host_and_authority_must_agree() {
+    let mut request = Arriving::worked();
+    request.authority = Some("XKS.example.com".to_owned());
+    assert_eq!(request.verify(), Ok(()));
+    request.authority = Some("other.example.com".to_owned());
+    assert_eq!(request.reason(), Reason::Host);
+    // Signed under both names, each with the value that it arrived with.
+    request.authority = Some("xks.example.com".to_owned());
+    request.sign(":authority;host;x-amz-date");
+    assert_eq!(request.verify(), Ok(()));
+}
+
+// XKS-P-141: every part of the scope.
+#[test]
+fn the_scope_is_compared() {
+    let cases = [
+        ("/20260115/", "/20260116/", Reason::ScopeDay),
+        ("/us-east-2/", "/us-east-1/", Reason::ScopeRegion),
+        ("/aws4_request", "/aws4_requests", Reason::ScopeTerminator),
+        ("/kms-xks-proxy/", "/KMS-XKS-PROXY/", Reason::ScopeService),
+    ];
+    for (from, to, reason) in cases {
+        let mut request = Arriving::worked();
+        request.replace(from, to);
+        assert_eq!(request.reason(), reason);
+    }
+    // Signed correctly for another Region than the proxy serves.
+    let mut request = Arriving::worked();
+    let home = request.region.clone();
+    request.region = crate::xks::Region::new("eu-west-1").unwrap();
+    request.sign(PORTLESS);
+    assert_eq!(request.verify(), Ok(()));
+    request.region = home;
+    assert_eq!(request.reason(), Reason::ScopeRegion);
+}
+
+// XKS-P-141: no signature but the whole one, and no header's word for the body's hash.
+#[test]
+fn no_signature_but_the_right_one_is_accepted() {
+    let right = text(&worked(), "signature").to_owned();
+    for at in 0..right.len() {
+        let mut wrong = right.clone().into_bytes();
+        wrong[at] = if wrong[at] == b'0' { b'1' } else { b'0' };
+        let mut request = Arriving::worked();
+        request.replace(&right, str::from_utf8(&wrong).unwrap());
+        assert_eq!(request.reason(), Reason::Signature);
+    }
+    for malformed in [&right[..62], &format!("{right}00"), &right.to_uppercase(), &right.replace('3', "g")] {
+        let mut request = Arriving::worked();
+        request.replace(&right, malformed);
+        assert_eq!(request.reason(), Reason::Authorization(Fault::Signature));
+    }
+    let mut request = Arriving::worked();
+    let hash = "d54ec83b1869c75d6f70b7fa5ece85ac24de8545785c0d8b26231582088e0ecf";
+    header(&mut request.headers, "x-amz-content-sha256", hash);
+    request.body.push(b' ');
+    assert_eq!(request.reason(), Reason::Signature);
+}
+
+// XKS-P-155: neither the error nor the claim tells anyone a signature.
+#[test]
+fn no_text_holds_a_signature() {
+    let mut request = Arriving::worked();
+    request.path.push('x');
+    let error = request.verify().unwrap_err();
+    let texts = [format!("{error} {error:?} {}", error.reason()), {
+        let authorization = request.authorization();
+        let parsed = super::super::Authorization::parse(authorization.as_bytes()).unwrap();
+        format!("{parsed:?}")
+    }];
+    for text in texts {
+        assert!(!text.contains(super::text(&worked(), "signature")), "{text}");
+        assert!(!text.bytes().collect::<Vec<_>>().windows(40).any(|w| w.iter().all(u8::is_ascii_hexdigit)));
+    }
+    // The outward error is one, whatever the reason.
+    assert_eq!(error.to_string(), "the request is not authenticated");
+}
+
+// XKS-P-139
+#[test]
+fn a_wrong_secret_is_refused() {
+    let mut request = Arriving::worked();
+    let other = crate::backend::XksProxyCredential::generate().unwrap();
+    request.credential.secret_access_key = other.secret_access_key;
+    assert_eq!(request.reason(), Reason::Signature);
+}
+
+// The kept keys are the right ones across midnight and Regions, and stay few.
+#[test]
+fn signing_keys_are_kept_by_day_and_region() {
+    let request = Arriving::worked();
+    let keys = SigningKeys::new(request.credential.secret_access_key.clone());
+    let first = keys.key(*b"20260115", &request.region);
+    assert!(std::sync::Arc::ptr_eq(&first, &keys.key(*b"20260115", &request.region)));
+    let other_day = keys.key(*b"20260116", &request.region);
+    let other_region = keys.key(*b"20260115", &crate::xks::Region::new("us-east-1").unwrap());
+    let signatures = [&first, &other_day, &other_region].map(|key| key.sign(b"x").as_ref().to_vec());
+    assert!(
+        signatures[0] != signatures[1] && signatures[0] != signatures[2] && signatures[1] != signatures[2]
+    );
+    assert!(std::sync::Arc::ptr_eq(&first, &keys.key(*b"20260115", &request.region)));
+    for day in 10_u8..30 {
+        let day = format!("202601{day}").into_bytes().try_into().unwrap();
+        keys.key(day, &request.region);
+    }
+    let again = keys.key(*b"20260115", &request.region);
+    assert_eq!(again.sign(b"x").as_ref(), signatures[0]);
+}
+
+// XKS-P-137: the day of the scope may differ from the server's own, around midnight.
+#[test]
+fn a_request_from_before_midnight_is_accepted_after_it() {
+    let mut request =
+        Arriving::vector(&crate::xks::vectors::named("sigv4", "sigv4-contenttype-signed-nondefault-port"));
+    request.clock += Duration::from_secs(300);
+    assert_eq!(request.verify(), Ok(()));
+    request.clock += Duration::from_secs(1);
+    assert_eq!(request.reason(), Reason::Skew(301));
+}

@@ -1,0 +1,216 @@
+//! Verification, for the proxy.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use http::header::{AUTHORIZATION, HOST as HOST_HEADER};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::authorization::{Authorization, Fault};
+use super::date::AmzDate;
+use super::keys::SigningKeys;
+use super::{AUTHORITY, HOST, SERVICE, TERMINATOR, X_AMZ_DATE, canonical};
+use crate::backend::{BackendError, XksProxyCredential};
+use crate::xks::Region;
+
+/// How far the request's clock may be off, in seconds, either way and inclusive (XKS-P-136, XKS-P-137).
+const MAX_SKEW: i64 = 300;
+const DATE_HEADER: HeaderName = HeaderName::from_static(X_AMZ_DATE);
+
+/// The parts of a request that a signature covers, apart from its body.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SignedRequest<'a> {
+    /// The path as it was received, without a query; the route has been found, so it is legal.
+    pub(crate) path: &'a str,
+    pub(crate) headers: &'a HeaderMap,
+    /// The authority of the request's own URI: HTTP/2's `:authority`.
+    pub(crate) authority: Option<&'a str>,
+}
+
+/// The signature does not hold.
+///
+/// One error whatever the reason, which is for our own log; a peer learns nothing (XKS-P-138, XKS-P-139).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the request is not authenticated")]
+pub(crate) struct Unauthenticated {
+    reason: Reason,
+}
+
+/// Why a signature does not hold. Never says what would have been right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Reason {
+    #[error("there is not exactly one Authorization header")]
+    AuthorizationCount,
+    #[error("the Authorization header is malformed: {0}")]
+    Authorization(Fault),
+    #[error("there is not exactly one X-Amz-Date header")]
+    DateCount,
+    #[error("the X-Amz-Date header is malformed")]
+    Date,
+    #[error("the credential's scope is of another day than the request")]
+    ScopeDay,
+    #[error("the credential's scope is of another Region")]
+    ScopeRegion,
+    #[error("the credential's scope is of another service")]
+    ScopeService,
+    #[error("the credential's scope ends otherwise")]
+    ScopeTerminator,
+    /// How many seconds the request's clock is behind ours.
+    #[error("the request's clock is {0} seconds behind ours")]
+    Skew(i64),
+    #[error("Host and :authority are absent, repeated or differ")]
+    Host,
+    #[error("a signed header is absent")]
+    SignedHeaderAbsent,
+    #[error("the access key id is unknown")]
+    UnknownAccessKeyId,
+    #[error("the signature is another")]
+    Signature,
+}
+
+impl Unauthenticated {
+    /// For our own log.
+    pub(crate) const fn reason(self) -> Reason {
+        self.reason
+    }
+}
+
+impl From<Reason> for Unauthenticated {
+    fn from(reason: Reason) -> Self {
+        Self { reason }
+    }
+}
+
+/// Verifies requests from one Region.
+#[derive(Debug)]
+pub(crate) struct Verifier {
+    region: Region,
+    /// Stands in for the secret of an unknown access key id, so that asking for one costs as much as a wrong
+    /// signature.
+    decoy: SigningKeys,
+}
+
+impl Verifier {
+    /// Fails only when the system gives no random bytes.
+    pub(crate) fn new(region: Region) -> Result<Self, BackendError> {
+        let nobody = XksProxyCredential::generate()?;
+        Ok(Self { region, decoy: SigningKeys::new(nobody.secret_access_key) })
+    }
+
+    /// Checks all that needs no body and no secret: form, scope, clock, and that the signed headers are there.
+    pub(crate) fn claim<'a>(
+        &'a self,
+        request: SignedRequest<'a>,
+        now: SystemTime,
+    ) -> Result<Claim<'a>, Unauthenticated> {
+        let authorization = only(request.headers, &AUTHORIZATION).ok_or(Reason::AuthorizationCount)?;
+        let authorization = Authorization::parse(authorization).map_err(Reason::Authorization)?;
+        let date = only(request.headers, &DATE_HEADER).ok_or(Reason::DateCount)?;
+        let date = AmzDate::parse(date.trim_ascii()).ok_or(Reason::Date)?;
+
+        if authorization.day.as_bytes() != date.day() {
+            return Err(Reason::ScopeDay.into());
+        }
+        if authorization.region != self.region.as_str() {
+            return Err(Reason::ScopeRegion.into());
+        }
+        if authorization.service != SERVICE {
+            return Err(Reason::ScopeService.into());
+        }
+        if authorization.terminator != TERMINATOR {
+            return Err(Reason::ScopeTerminator.into());
+        }
+        let behind = date.seconds_until(now);
+        if !(-MAX_SKEW..=MAX_SKEW).contains(&behind) {
+            return Err(Reason::Skew(behind).into());
+        }
+        let host = host(&request).ok_or(Reason::Host)?;
+        let is_there = |name| is_known(name) || request.headers.contains_key(name);
+        if !authorization.signed_headers().all(is_there) {
+            return Err(Reason::SignedHeaderAbsent.into());
+        }
+        Ok(Claim { verifier: self, request, authorization, date, host })
+    }
+}
+
+/// A request that claims to be signed by an access key id.
+#[derive(Debug)]
+pub(crate) struct Claim<'a> {
+    verifier: &'a Verifier,
+    request: SignedRequest<'a>,
+    authorization: Authorization<'a>,
+    date: AmzDate,
+    host: Hosts<'a>,
+}
+
+impl<'a> Claim<'a> {
+    /// Who claims to have signed. May be anything: never more than a key to look up.
+    pub(crate) const fn access_key_id(&self) -> &'a str {
+        self.authorization.access_key_id
+    }
+
+    /// Checks the signature over the body with the keys of the access key id, `None` when it is unknown.
+    pub(crate) fn verify(&self, body: &[u8], keys: Option<&SigningKeys>) -> Result<(), Unauthenticated> {
+        let Self { verifier, request, authorization, date, host } = self;
+        let room: usize = authorization.signed_headers.len();
+        let mut text = canonical::begin(request.path, 2 * room);
+        for name in authorization.signed_headers() {
+            match name {
+                HOST => canonical::header(&mut text, name, [host.host].into_iter()),
+                AUTHORITY => canonical::header(&mut text, name, [host.authority].into_iter()),
+                X_AMZ_DATE => canonical::header(&mut text, name, [date.as_bytes().as_slice()].into_iter()),
+                _ => {
+                    let values = request.headers.get_all(name).iter().map(HeaderValue::as_bytes);
+                    canonical::header(&mut text, name, values);
+                }
+            }
+        }
+        canonical::end(&mut text, authorization.signed_headers, body);
+        canonical::string_to_sign(&mut text, date, &verifier.region);
+
+        let key: Arc<_> = keys.unwrap_or(&verifier.decoy).key(date.day(), &verifier.region);
+        let right = verify_slices_are_equal(key.sign(&text).as_ref(), &authorization.signature).is_ok();
+        match (keys, right) {
+            (Some(_), true) => Ok(()),
+            (Some(_), false) => Err(Reason::Signature.into()),
+            (None, _) => Err(Reason::UnknownAccessKeyId.into()),
+        }
+    }
+}
+
+/// The value of each of the two names of the host, as received.
+#[derive(Debug, Clone, Copy)]
+struct Hosts<'a> {
+    host: &'a [u8],
+    authority: &'a [u8],
+}
+
+/// Each name stands in for the other: a gateway may have turned one into the other on the way. When both are
+/// there they must agree, and there is one of each (XKS-P-142).
+fn host<'a>(request: &SignedRequest<'a>) -> Option<Hosts<'a>> {
+    let authority = request.authority.map(str::as_bytes);
+    let mut hosts = request.headers.get_all(HOST_HEADER).iter();
+    let Some(host) = hosts.next().map(HeaderValue::as_bytes) else {
+        return authority.map(|authority| Hosts { host: authority, authority });
+    };
+    if hosts.next().is_some() {
+        return None;
+    }
+    let authority = authority.unwrap_or(host);
+    host.trim_ascii().eq_ignore_ascii_case(authority).then_some(Hosts { host, authority })
+}
+
+/// Whether a signed header's value is at hand already.
+fn is_known(name: &str) -> bool {
+    matches!(name, HOST | AUTHORITY | X_AMZ_DATE)
+}
+
+/// The value of a header that appears exactly once.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => Some(value.as_bytes()),
+        _ => None,
+    }
+}
