@@ -4,9 +4,13 @@
 //! [`ManualClock`] and nothing needs an async runtime's timer.
 
 mod manual;
+mod system;
+
 pub use manual::ManualClock;
+pub use system::SystemClock;
 
 use std::fmt::Debug;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -45,34 +49,6 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
     }
 }
 
-/// The machine's own clocks. Sleeps on one timer thread shared by the process; needs no runtime.
-///
-/// ```
-/// use custom_key_store::clock::{Clock, SystemClock};
-/// use std::time::Duration;
-///
-/// let before = SystemClock.monotonic();
-/// futures::executor::block_on(SystemClock.sleep(Duration::from_millis(2)));
-/// assert!(before.elapsed() >= Duration::from_millis(2));
-/// ```
-#[derive(Debug, Clone, Copy, Default)]
-#[expect(clippy::exhaustive_structs, reason = "it has no state and never will")]
-pub struct SystemClock;
-
-impl Clock for SystemClock {
-    fn wall(&self) -> SystemTime {
-        SystemTime::now()
-    }
-
-    fn monotonic(&self) -> Instant {
-        Instant::now()
-    }
-
-    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
-        futures_timer::Delay::new(duration).boxed()
-    }
-}
-
 /// Runs `work` for at most `limit`, a limit of zero being one poll; `None` when the time ran out, with `work`
 /// dropped.
 ///
@@ -87,8 +63,16 @@ pub(crate) async fn within<T>(
         return work.now_or_never();
     }
     let work = std::pin::pin!(work);
-    match select(work, clock.sleep(limit)).await {
+    // A clock that panics gives no more time: better too early than never.
+    let timer = AssertUnwindSafe(async { clock.sleep(limit).await }).catch_unwind();
+    match select(work, std::pin::pin!(timer)).await {
         Either::Left((outcome, _)) => Some(outcome),
-        Either::Right(((), _)) => None,
+        Either::Right((slept, _)) => {
+            if let Err(payload) = slept {
+                // Its destructor is foreign code too.
+                std::mem::forget(payload);
+            }
+            None
+        }
     }
 }

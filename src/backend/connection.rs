@@ -42,8 +42,8 @@ use crate::secret::SecretBytes;
 /// # Panics
 ///
 /// A panic in `connect` is caught where the application unwinds, and makes the store `FAILED` with
-/// `INTERNAL_ERROR`. One in `reconfigured` refuses the update. One in `configuration` reaches whoever builds the
-/// store; afterwards the store asks only with an update.
+/// `INTERNAL_ERROR`. One in `reconfigured`, or in `configuration` after it, refuses the update. One in
+/// `configuration` when a store is built reaches whoever builds it.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait Backend: Debug + Send + Sync + 'static {
@@ -51,7 +51,7 @@ pub trait Backend: Debug + Send + Sync + 'static {
     /// update.
     fn configuration(&self) -> StoreConfiguration;
 
-    /// A backend with the change applied; this one stays as it is. Contacts nobody.
+    /// A backend of the same store type with the change applied; this one stays as it is. Contacts nobody.
     ///
     /// [`Change::apply_to`] does the part that all backends share. The change's name is the store's affair
     /// and is ignored.

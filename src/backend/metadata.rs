@@ -152,7 +152,8 @@ thread_local! {
 }
 
 impl RequestId {
-    /// A new id, unlike every other. It can be guessed: nothing may depend on its secrecy.
+    /// A new id, unlike every other of this process and, all but certainly, of others; a process that forks without
+    /// an exec makes the same ones twice. It can be guessed: nothing may depend on its secrecy.
     ///
     /// Costs a nanosecond or two, since it must not be felt beside a call.
     #[must_use]
@@ -163,7 +164,8 @@ impl RequestId {
             (thread, count)
         });
         let number = (u128::from(thread) << 64) | u128::from(count);
-        // Version 8 and variant 1 of RFC 9562: "the bits are our own business". They lie above those of the count.
+        // Version 8 and variant 1 of RFC 9562: "the bits are our own business". They cut four bits off
+        // the thread's number, and none off a count that anybody reaches.
         Self(Form::Uuid((number & !(0xf << 76) & !(0x3 << 62)) | (0x8 << 76) | (0x2 << 62)))
     }
 }
@@ -171,9 +173,10 @@ impl RequestId {
 /// A UUID in its canonical form is kept as a number, so that an id equals itself read back.
 impl From<&str> for RequestId {
     fn from(id: &str) -> Self {
-        let digits: String = id.split('-').collect();
-        let number = u128::from_str_radix(&digits, 16).ok().map(|number| Self(Form::Uuid(number)));
-        match number {
+        let number = || u128::from_str_radix(&id.split('-').collect::<String>(), 16).ok();
+        // The length first: ids come from peers, and may be long.
+        let uuid = (id.len() == 36).then(number).flatten().map(|number| Self(Form::Uuid(number)));
+        match uuid {
             Some(uuid) if uuid.to_string() == id => uuid,
             _ => Self(Form::Other(id.into())),
         }
@@ -190,7 +193,7 @@ impl fmt::Display for RequestId {
                 let (b, rest) = rest.split_at(4);
                 let (c, rest) = rest.split_at(4);
                 let (d, e) = rest.split_at(4);
-                write!(f, "{a}-{b}-{c}-{d}-{e}")
+                f.pad(&format!("{a}-{b}-{c}-{d}-{e}"))
             }
         }
     }

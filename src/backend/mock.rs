@@ -18,7 +18,8 @@ mockall::mock! {
     /// A mock of [`Connection`]; feature `mock`.
     ///
     /// Set expectations with `expect_encrypt()` and its siblings, as with any mock of mockall; an expectation that
-    /// was not met fails the test when the connection is dropped, after the disconnect.
+    /// was not met fails the test when the connection is dropped, after the disconnect. (On the mock itself the
+    /// methods of the trait are hidden behind synchronous ones of the same names: call them through the trait.)
     ///
     /// ```
     /// use custom_key_store::backend::{BackendErrorKind, Closed, MockConnection};

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -66,7 +67,7 @@ impl ManualClock {
         let woken: Vec<Waker> = {
             let mut time = self.shared.lock();
             time.elapsed += by;
-            time.wall += by;
+            time.wall = time.wall.checked_add(by).unwrap_or(time.wall);
             let now = time.elapsed;
             time.sleepers
                 .values_mut()
@@ -74,7 +75,12 @@ impl ManualClock {
                 .filter_map(|(_, waker)| waker.take())
                 .collect()
         };
-        woken.into_iter().for_each(Waker::wake);
+        for waker in woken {
+            // One that panics keeps nobody else asleep.
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+                std::mem::forget(payload);
+            }
+        }
     }
 
     /// Sets the wall time alone, as an administrator (or an attacker) sets a machine's clock.

@@ -186,12 +186,7 @@ impl AnyKeyStore {
         match &mut self.state {
             AnyState::Disconnected(_) => Disconnected::update(&mut self.core, change).await,
             AnyState::Connected(state) if change.is_live() => state.update(&mut self.core, change).await,
-            state => {
-                let found = state.as_data();
-                // A change that could be made in another state: the one in which any can.
-                Err(InvalidState { id: self.core.id.clone(), wanted: ConnectionState::Disconnected, found }
-                    .into())
-            }
+            state => Err(UpdateError::InvalidState { id: self.core.id.clone(), found: state.as_data() }),
         }
     }
 
@@ -354,9 +349,6 @@ impl InvalidState {
     #[must_use]
     pub const fn way_on(&self) -> &'static str {
         match (self.wanted, self.found) {
-            (ConnectionState::Disconnected, ConnectionState::Connected | ConnectionState::Failed) => {
-                "disconnect it first"
-            }
             (_, ConnectionState::Disconnecting) => "wait until it has settled",
             (ConnectionState::Disconnecting, _) => "there is nothing to disconnect",
             (_, ConnectionState::Connecting) => "wait until it has settled, or disconnect it",

@@ -4,10 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
 
 use super::core::Core;
-use super::guard::answer;
+use super::guard::{Shielded, answer};
 use super::live::close;
 use super::report::Goodbye;
 use crate::backend::{
@@ -17,7 +16,7 @@ use crate::backend::{
 use crate::clock::Clock;
 
 /// A connection attempt under way. Not spawned: dropping it ends it.
-pub(super) type Attempt = BoxFuture<'static, Result<Arc<dyn Connection>, ConnectionError>>;
+pub(super) type Attempt = Shielded<'static, Result<Arc<dyn Connection>, ConnectionError>>;
 
 /// Connects within the request's timeout; a panic and the end of patience are errors like others.
 pub(super) fn connect(
@@ -26,14 +25,14 @@ pub(super) fn connect(
     request: ConnectRequest,
     clock: Arc<dyn Clock>,
 ) -> Attempt {
-    async move {
-        let work = async { backend.connect(&request).await };
+    let attempt = async move {
+        let work = async { backend.connect(&request).await }.boxed();
         match answer(&*clock, request.timeout, work).await {
             Ok(outcome) => outcome.map_err(|error| error.of_store_type(store_type)),
             Err(lost) => Err(ConnectionError::from_call(store_type, lost.into())),
         }
-    }
-    .boxed()
+    };
+    Shielded::new(attempt.boxed())
 }
 
 /// What a dry run found.
@@ -86,6 +85,6 @@ async fn ask_health(
 ) -> Result<Health, BackendError> {
     let (operation, request_id) = (reason.operation(), RequestId::generate());
     let request = HealthRequest::new(RequestMetadata::new(&core.principal, &operation, &request_id));
-    let work = async { connection.health(&request).await };
+    let work = async { connection.health(&request).await }.boxed();
     answer(&*core.clock, core.limits.call_timeout, work).await.unwrap_or_else(|lost| Err(lost.into()))
 }

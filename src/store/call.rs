@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::future::{BoxFuture, FutureExt as _};
 
 use super::gate::Permit;
-use super::guard::ask;
+use super::guard::{ask, discard};
 use crate::backend::{BackendError, BackendErrorKind};
 use crate::clock::Clock;
 use crate::error::Error;
@@ -26,8 +26,8 @@ use crate::error::Error;
 /// Written by hand, since an `async fn` keeps a copy of what it is given beside the one it uses.
 #[must_use = "futures do nothing unless polled"]
 pub(super) struct Supervised<'c, T, M> {
-    // Above the permit, and so dropped before it: whoever finds the call out of the count finds its future gone
-    // too. For the same reason every ending empties it before the permit is given back.
+    // Gone before the permit is given back, at every ending and when dropped: whoever finds the call out of the
+    // count finds its future gone too.
     call: Call<'c, T, M>,
     timer: Option<BoxFuture<'static, ()>>,
     clock: &'c dyn Clock,
@@ -69,8 +69,15 @@ where
         }
         match self {
             Self::Made(call) => call.as_mut().poll(cx),
-            Self::ToMake(_) | Self::Gone => Poll::Pending,
+            // Not reached: it is made above, and nobody polls what has ended.
+            Self::ToMake(_) | Self::Gone => Poll::Ready(Err(BackendErrorKind::Internal.into())),
         }
+    }
+}
+
+impl<T, M> Drop for Supervised<'_, T, M> {
+    fn drop(&mut self) {
+        discard(mem::replace(&mut self.call, Call::Gone));
     }
 }
 
@@ -91,8 +98,11 @@ where
                 polled = Poll::Ready(Err(BackendError::new(panicked).into()));
             }
             if polled.is_pending() {
-                let timer = timer.get_or_insert_with(|| clock.sleep(*limit));
-                if timer.poll_unpin(cx).is_ready() {
+                // A clock that panics gives no more time.
+                let over = limit.is_zero()
+                    || ask(|| timer.get_or_insert_with(|| clock.sleep(*limit)).poll_unpin(cx).is_ready())
+                        .unwrap_or(true);
+                if over {
                     polled = Poll::Ready(Err(BackendError::new(BackendErrorKind::TimedOut).into()));
                 } else if permit.park(cx.waker()) {
                     return Poll::Pending;
@@ -102,7 +112,7 @@ where
             }
         }
         // A backend's future that panics when it is dropped has still given its answer.
-        let _ = ask(|| *call = Call::Gone);
+        discard(mem::replace(call, Call::Gone));
         if permit.finish() { polled } else { Poll::Ready(Err(Error::ABANDONED)) }
     }
 }

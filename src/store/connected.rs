@@ -49,9 +49,9 @@ impl Connected {
         // From here to the end of the change nothing is awaited, so it happens as a whole or not at all.
         core.rename(change.name);
         if let Some((backend, configuration, connection)) = reconnected {
-            core.backend = backend;
-            core.configuration = configuration;
+            let old = core.adopt(backend, configuration);
             self.live.replace(connection);
+            drop(old);
             self.live.close_retired(core.limits.drain_limit).await;
         }
         Ok(())

@@ -15,7 +15,6 @@ use crate::store::connected::Connected;
 use crate::store::core::Core;
 use crate::store::disconnecting::Disconnecting;
 use crate::store::failed::Failed;
-use crate::store::guard::discard;
 use crate::store::state::{ConnectionState, State, Transient, sealed};
 use crate::store::transition::{Settle, TransitionError};
 
@@ -58,10 +57,7 @@ impl Connecting {
         match self.stage.into_inner().unwrap_or_else(PoisonError::into_inner) {
             Stage::Over(Ok(connection)) => Ok(Connected::new(core, connection)),
             Stage::Over(Err(error)) => Err(Failed::new(error)),
-            Stage::UnderWay(attempt) => {
-                discard(attempt);
-                Err(Failed::new(ConnectionError::new(ConnectionErrorCode::InternalError)))
-            }
+            Stage::UnderWay(_) => Err(Failed::new(ConnectionError::new(ConnectionErrorCode::InternalError))),
         }
     }
 
@@ -69,11 +65,7 @@ impl Connecting {
     pub(super) fn disconnect(self, core: &Core) -> Disconnecting {
         match self.stage.into_inner().unwrap_or_else(PoisonError::into_inner) {
             Stage::Over(Ok(connection)) => Disconnecting::closing(core, connection),
-            Stage::UnderWay(attempt) => {
-                discard(attempt);
-                Disconnecting::from_nothing()
-            }
-            Stage::Over(Err(_)) => Disconnecting::from_nothing(),
+            Stage::UnderWay(_) | Stage::Over(Err(_)) => Disconnecting::from_nothing(),
         }
     }
 }

@@ -9,8 +9,8 @@ use super::disconnected::UpdateError;
 use super::guard::ask;
 use super::id::StoreId;
 use crate::backend::{
-    Backend, Change, ConnectReason, ConnectRequest, ConnectionError, CustomKeyStoreType, InvalidChange,
-    MemoryVault, RequestId, StoreConfiguration, StoreName, Vault,
+    Backend, Change, ConnectReason, ConnectRequest, ConnectionError, ConnectionErrorCode, CustomKeyStoreType,
+    InvalidChange, MemoryVault, RequestId, StoreConfiguration, StoreName, Vault,
 };
 use crate::clock::Clock;
 
@@ -67,6 +67,18 @@ impl Core {
         self.configuration.store_type()
     }
 
+    /// Takes a changed backend. Gives the old one back, to be dropped when the change is whole: its destructor is
+    /// foreign code.
+    #[must_use]
+    pub(super) fn adopt(
+        &mut self,
+        backend: Arc<dyn Backend>,
+        configuration: StoreConfiguration,
+    ) -> Arc<dyn Backend> {
+        self.configuration = configuration;
+        std::mem::replace(&mut self.backend, backend)
+    }
+
     pub(super) fn rename(&mut self, name: Option<StoreName>) {
         if let Some(name) = name {
             self.name = name;
@@ -95,6 +107,10 @@ impl Core {
             Ok::<_, InvalidChange>((backend, configuration))
         });
         match asked {
+            Ok(Ok((_, configuration))) if configuration.store_type() != self.store_type() => {
+                let error = ConnectionError::new(ConnectionErrorCode::InternalError);
+                Err(error.with_detail("the changed backend is of the other store type").into())
+            }
             Ok(reconfigured) => Ok(reconfigured?),
             Err(panicked) => Err(ConnectionError::from_call(self.store_type(), panicked.into()).into()),
         }
@@ -103,10 +119,11 @@ impl Core {
 
 /// What AWS's JSON can say, so that a description equals itself read back.
 pub(super) fn to_the_millisecond(time: SystemTime) -> SystemTime {
-    let below = time
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(Duration::ZERO, |since| Duration::from_nanos(u64::from(since.subsec_nanos() % 1_000_000)));
-    time.checked_sub(below).unwrap_or(time)
+    // A time before the epoch is a clock that was never set: it reads as the epoch.
+    time.duration_since(SystemTime::UNIX_EPOCH).map_or(SystemTime::UNIX_EPOCH, |since| {
+        let below = Duration::from_nanos(u64::from(since.subsec_nanos() % 1_000_000));
+        time.checked_sub(below).unwrap_or(time)
+    })
 }
 
 impl fmt::Debug for Core {

@@ -1,13 +1,13 @@
 //! Before the first connection, and after every disconnect.
 
 use crate::backend::{Change, ConnectReason, ConnectionError, CustomKeyStoreType, InvalidChange};
-use crate::store::KeyStore;
-use crate::store::any::{AnyState, InvalidState};
+use crate::store::any::AnyState;
 use crate::store::attempt::{ProbeReport, probe};
 use crate::store::connecting::Connecting;
 use crate::store::core::Core;
 use crate::store::report::DisconnectReport;
 use crate::store::state::{ConnectionState, State, sealed};
+use crate::store::{KeyStore, StoreId};
 
 /// Never connected, or disconnected on purpose.
 #[derive(Debug)]
@@ -35,10 +35,12 @@ impl Disconnected {
             if core.store_type() == CustomKeyStoreType::ExternalKeyStore {
                 probe(core, &backend, ConnectReason::Update).await?;
             }
-            core.backend = backend;
-            core.configuration = configuration;
+            let old = core.adopt(backend, configuration);
+            core.rename(change.name);
+            drop(old);
+        } else {
+            core.rename(change.name);
         }
-        core.rename(change.name);
         Ok(())
     }
 
@@ -132,8 +134,16 @@ pub enum UpdateError {
     Refused(#[from] ConnectionError),
     /// The store is in a state in which this cannot be changed; only from
     /// [`AnyKeyStore::update`](crate::AnyKeyStore::update), since a typed store has no such method.
-    #[error("nothing was changed, since the custom key store is in the wrong state")]
-    InvalidState(#[from] InvalidState),
+    #[error(
+        "nothing was changed, since the custom key store {id} is {found}; this can be changed only while it is {}",
+        ConnectionState::Disconnected
+    )]
+    InvalidState {
+        /// The store.
+        id: StoreId,
+        /// The state that it is in.
+        found: ConnectionState,
+    },
 }
 
 impl State for Disconnected {

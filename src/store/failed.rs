@@ -4,6 +4,7 @@ use crate::backend::{Advice, ConnectionError, ConnectionErrorCode};
 use crate::store::KeyStore;
 use crate::store::any::AnyState;
 use crate::store::disconnecting::Disconnecting;
+use crate::store::guard::discard;
 use crate::store::state::{ConnectionState, State, sealed};
 
 /// The last connection attempt failed; a disconnect leads out.
@@ -23,7 +24,8 @@ impl Failed {
 
     /// Leaves the failure behind; there is nothing to wait for.
     pub(super) fn disconnect(self) -> Disconnecting {
-        drop(self);
+        // Its source is foreign, and so is its destructor.
+        discard(self);
         Disconnecting::from_nothing()
     }
 }

@@ -29,7 +29,7 @@ const CALL: u64 = 1;
 const CALLS: u64 = POLL - 1;
 /// Set when half of what fits is in flight: nobody is admitted, so that no count runs into the next.
 const FULL: u64 = POLL >> 1;
-/// One running poll: bits 24 to 37. There cannot be more than threads.
+/// One running poll: bits 24 to 37. There cannot be more than threads that share a shard; 16,383 fit.
 const POLL: u64 = 1 << 24;
 const POLLS: u64 = (DROP - 1) & !CALLS;
 /// One call that its caller dropped after the gate was shut: bits 38 to 61. Never more than calls.
@@ -140,13 +140,13 @@ impl Shard {
     /// Adds `amount` unless one of `flags` is set; gives the word then.
     #[inline]
     fn add_unless(&self, flags: u64, amount: u64) -> Result<(), u64> {
-        let mut word = self.word.load(Ordering::Relaxed);
+        let mut word = self.word.load(Ordering::Acquire);
         loop {
             if word & flags != 0 {
                 return Err(word);
             }
             let added =
-                self.word.compare_exchange_weak(word, word + amount, Ordering::AcqRel, Ordering::Relaxed);
+                self.word.compare_exchange_weak(word, word + amount, Ordering::AcqRel, Ordering::Acquire);
             match added {
                 Ok(_) => return Ok(()),
                 Err(found) => word = found,
@@ -236,7 +236,9 @@ impl Permit<'_> {
     #[inline]
     fn tell(&self, before: u64, amount: u64) {
         let reached_zero = |count: u64| amount & count != 0 && before & count == amount & count;
-        if before & SHUT != 0 && (reached_zero(CALLS) || reached_zero(POLLS)) {
+        // Polls are waited for only after the gate was abandoned.
+        let (shut, abandoned) = (before & SHUT != 0, before & ABANDONED != 0);
+        if (shut && reached_zero(CALLS)) || (abandoned && reached_zero(POLLS)) {
             self.gate.waiting.wake_all();
         }
     }
@@ -245,11 +247,12 @@ impl Permit<'_> {
 impl Drop for Permit<'_> {
     #[inline]
     fn drop(&mut self) {
-        if let Some(key) = self.parked.take() {
-            self.shard.parked.remove(key);
-        }
+        // First the count, which shall be right whatever the waker does when it goes.
         if self.held != 0 {
             self.leave_unfinished();
+        }
+        if let Some(key) = self.parked.take() {
+            self.shard.parked.remove(key);
         }
     }
 }
@@ -309,13 +312,13 @@ impl WakerSet {
                 }
             }
         };
-        drop(old);
+        quietly(|| drop(old));
     }
 
     /// Gives up the place of this key.
     pub(crate) fn remove(&self, key: usize) {
         let removed = self.0.lock().unwrap_or_else(PoisonError::into_inner).try_remove(key);
-        drop(removed);
+        quietly(|| drop(removed));
     }
 
     /// Wakes all. One that panics keeps nobody else asleep.
@@ -325,8 +328,15 @@ impl WakerSet {
             wakers.iter_mut().filter_map(|(_, waker)| waker.take()).collect()
         };
         for waker in wakers {
-            // What a waker says when it panics is its executor's affair.
-            let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+            quietly(|| waker.wake());
         }
+    }
+}
+
+/// Runs what is a waker's. What one says when it panics is its executor's affair, and is not even dropped here, since
+/// that might panic in its turn.
+fn quietly(work: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(work)) {
+        std::mem::forget(payload);
     }
 }

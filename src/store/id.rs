@@ -2,6 +2,8 @@
 
 use std::hash::{BuildHasher as _, RandomState};
 
+use aws_lc_rs::rand;
+
 use crate::value::text_newtype;
 
 text_newtype! {
@@ -19,8 +21,14 @@ impl StoreId {
     /// A new id, unlike every other.
     #[must_use]
     pub fn generate() -> Self {
-        // Each `RandomState` has keys of its own, which the operating system's randomness has seeded.
-        let random = || RandomState::new().hash_one(());
-        Self(format!("cks-{:016x}{:x}", random(), random() & 0xf).into())
+        let mut random = [0; 9];
+        if rand::fill(&mut random).is_err() {
+            // A system without randomness is past helping; ids that differ are all that is needed here.
+            let number = RandomState::new().hash_one(()).to_be_bytes();
+            random.iter_mut().zip(number).for_each(|(place, byte)| *place = byte);
+        }
+        let hex: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let (digits, _) = hex.split_at(17);
+        Self(format!("cks-{digits}").into())
     }
 }

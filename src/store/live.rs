@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 
 use super::guard::answer;
@@ -128,7 +129,7 @@ impl Drop for Live {
 
 /// Says goodbye to a connection, for `limit` at most.
 pub(super) async fn close(clock: &dyn Clock, limit: Duration, connection: &dyn Connection) -> Goodbye {
-    match answer(clock, limit, async { connection.close().await }).await {
+    match answer(clock, limit, async { connection.close().await }.boxed()).await {
         Ok(Ok(closed)) => Goodbye::Said(closed),
         Ok(Err(error)) => Goodbye::Failed(error),
         Err(BackendErrorKind::TimedOut) => Goodbye::TimedOut,

@@ -114,6 +114,10 @@ fn a_creation_date_survives_the_wire_to_the_millisecond() {
         let text = serde_json::to_string(&description).unwrap();
         assert_eq!(serde_json::from_str::<Description>(&text).unwrap().creation_date, created, "{text}");
     }
+    // A clock that was never set reads as the epoch, here and read back.
+    let before = SystemTime::UNIX_EPOCH - Duration::from_millis(1500);
+    let description = KeyStore::builder(name(), manager()).creation_date(before).build().describe();
+    assert_eq!(serde_json::from_value::<Description>(json(&description)).unwrap(), description);
     for wrong in [json!(-1.0), json!(1e300), json!("yesterday")] {
         let mut printed = json(&store(manager()).describe());
         printed["CreationDate"] = wrong.clone();

@@ -508,3 +508,170 @@ fn an_id_equals_itself_read_back() {
     let made: std::collections::HashSet<RequestId> = (0..10_000).map(|_| RequestId::generate()).collect();
     assert_eq!(made.len(), 10_000);
 }
+
+/// Panics when it is dropped, unless a panic is under way.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            unreachable!("told to panic");
+        }
+    }
+}
+
+/// A backend that misbehaves in one way.
+#[derive(Debug)]
+enum Odd {
+    /// The future of `connect` hangs, and panics when it is dropped.
+    HangsAndPanicsWhenDropped,
+    /// `connect` panics with a payload that panics when it is dropped.
+    PanicsTwice,
+    /// An update gives a backend of the other store type.
+    ChangesItsType,
+    /// The backend panics when it is dropped.
+    PanicsWhenDropped,
+}
+
+impl Drop for Odd {
+    fn drop(&mut self) {
+        if matches!(self, Self::PanicsWhenDropped) {
+            drop(Bomb);
+        }
+    }
+}
+
+#[async_trait]
+impl Backend for Odd {
+    fn configuration(&self) -> StoreConfiguration {
+        KeyManager::new().configuration()
+    }
+
+    fn reconfigured(&self, change: &Change) -> Result<Arc<dyn Backend>, InvalidChange> {
+        match self {
+            Self::ChangesItsType => Ok(Arc::new(crate::support::cluster())),
+            _ => KeyManager::new().reconfigured(change),
+        }
+    }
+
+    async fn connect(&self, _: &ConnectRequest) -> Result<Arc<dyn Connection>, ConnectionError> {
+        match self {
+            Self::HangsAndPanicsWhenDropped => {
+                let _bomb = Bomb;
+                pending().await
+            }
+            Self::PanicsTwice => std::panic::panic_any(Bomb),
+            Self::ChangesItsType | Self::PanicsWhenDropped => Ok(Arc::new(Line(stage()))),
+        }
+    }
+}
+
+#[test]
+fn a_destructor_of_a_future_that_panics_does_not_leave_the_store_when_a_caller_drops_it() {
+    let stage = stage();
+    *stage.when_dropped.lock().unwrap() = Some(Box::new(|| unreachable!("told to panic")));
+    let store = block_on(async { KeyStore::new(name(), desk(&stage)).connect().await.unwrap() });
+    let mut call = encrypting(&store);
+    assert!(poll_once(&mut call).is_pending());
+    drop(call);
+
+    let mut connecting = KeyStore::new(name(), Odd::HangsAndPanicsWhenDropped).connect();
+    assert!(poll_once(&mut Box::pin(connecting.settled())).is_pending());
+    let store = block_on(connecting.disconnect().into_future());
+    let mut attempt = store.connect().into_future();
+    assert!(poll_once(&mut attempt).is_pending());
+    drop(attempt);
+}
+
+#[test]
+fn a_panic_whose_payload_panics_is_a_failure_like_any_other() {
+    let error = block_on(KeyStore::new(name(), Odd::PanicsTwice).connect().into_future()).unwrap_err();
+    assert_eq!(error.code(), ConnectionErrorCode::InternalError);
+}
+
+#[test]
+fn an_update_cannot_change_the_type_of_a_store() {
+    block_on(async {
+        let mut store = KeyStore::new(name(), Odd::ChangesItsType).connect().await.unwrap();
+        let before = store.describe();
+        let change = LiveChange::new().uri_path(UriPath::new("/blue/kms/xks/v1").unwrap());
+        let error = store.update(change).await.unwrap_err();
+        assert!(matches!(error, UpdateError::Refused(_)), "{error:?}");
+        assert_eq!(store.describe(), before);
+    });
+}
+
+#[test]
+fn an_update_is_whole_even_if_the_old_backend_panics_when_it_is_dropped() {
+    block_on(async {
+        let mut store = KeyStore::new(name(), Odd::PanicsWhenDropped).connect().await.unwrap();
+        let change = LiveChange::new()
+            .name(custom_key_store::StoreName::new("new").unwrap())
+            .uri_path(UriPath::new("/blue/kms/xks/v1").unwrap());
+        let updated = AssertUnwindSafe(store.update(change));
+        let outcome = futures::FutureExt::catch_unwind(updated).await;
+        assert!(outcome.is_err(), "the destructor of a backend is let through, as a mock needs it");
+        assert_eq!(store.name().as_str(), "new");
+        assert_eq!(store.describe().xks_proxy_configuration.unwrap().uri_path.as_str(), "/blue/kms/xks/v1");
+        assert!(store.health().await.is_ok(), "on the new connection; the old one has no health");
+    });
+}
+
+/// A waker that panics when its last clone is dropped.
+struct Firework;
+
+impl Wake for Firework {
+    fn wake(self: Arc<Self>) {}
+}
+
+impl Drop for Firework {
+    fn drop(&mut self) {
+        drop(Bomb);
+    }
+}
+
+#[test]
+fn a_waker_that_panics_when_it_is_dropped_leaves_the_count_right() {
+    let (manager, clock, store) = timed();
+    let store = block_on(store.connect().into_future()).unwrap();
+    manager.inject(Method::Encrypt, Fault::Hang);
+    let mut call = encrypting(&store);
+    let waker = Waker::from(Arc::new(Firework));
+    assert!(call.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    drop(waker);
+    // Gate and timer both hold it; whichever lets go last meets the panic.
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(call)));
+    let mut disconnect = store.disconnect().into_future();
+    assert!(poll_once(&mut disconnect).is_ready(), "the call is gone and counted no more");
+    drop(clock);
+}
+
+#[test]
+fn a_waker_that_panics_stops_neither_clock() {
+    let manual = ManualClock::new();
+    let (mut bad, mut good) = (manual.sleep(Duration::from_secs(1)), manual.sleep(Duration::from_secs(1)));
+    let grenade = Waker::from(Arc::new(Grenade));
+    let task = Arc::new(Counted::default());
+    assert!(bad.as_mut().poll(&mut Context::from_waker(&grenade)).is_pending());
+    assert!(good.as_mut().poll(&mut Context::from_waker(&Waker::from(Arc::clone(&task)))).is_pending());
+    manual.advance(Duration::from_secs(1));
+    assert_eq!(task.0.load(Ordering::SeqCst), 1);
+
+    // The machine's timer is one thread for the whole process.
+    let clock = custom_key_store::clock::SystemClock;
+    let mut bad = clock.sleep(Duration::from_millis(1));
+    assert!(bad.as_mut().poll(&mut Context::from_waker(&grenade)).is_pending());
+    for _ in 0..3 {
+        block_on(clock.sleep(Duration::from_millis(5)));
+    }
+}
+
+/// Counts how often it is woken.
+#[derive(Default)]
+struct Counted(AtomicU64);
+
+impl Wake for Counted {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
