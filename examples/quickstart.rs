@@ -1,41 +1,58 @@
-//! The life of one custom key store, on a key manager in memory: every state, a round trip, a failure with its
-//! code and advice, and the way back.
+//! The life of one external key store: a proxy with a key manager behind it on one side, an application on the
+//! other, HTTPS with SigV4 between them. Every state, a round trip, a failure with its code and advice, and the way
+//! back.
 //!
 //! ```text
 //! cargo run --example quickstart
 //! ```
+//!
+//! Everything runs in this process and on the loopback interface; the certificate authority is thrown away.
 #![expect(clippy::print_stdout, reason = "an example shows what happens")]
 
 use std::error::Error;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
-use custom_key_store::backend::software::{Fault, KeyManager, Method};
-use custom_key_store::backend::{BackingKeyId, ConnectionErrorCode, UriPath};
-use custom_key_store::backend::{LiveChange, XksProxyConnectivity};
-use custom_key_store::{
-    Disconnected, EncryptionContext, ErrorKind, KeyStore, State, StoreBuilder, StoreName,
+use custom_key_store::backend::software::KeyManager;
+use custom_key_store::backend::{
+    Backend as _, BackingKeyId, Change, ConnectReason, ConnectRequest, LiveChange, UriEndpoint, UriPath,
+    XksProxyCredential,
 };
+use custom_key_store::xks::proxy::{
+    KeyGrant, Proxy, ServeOptions, ServerCertificate, ServerHandle, Tenant, TlsOptions, serve,
+};
+use custom_key_store::xks::{Region, TrustRoots, XksProxy};
+use custom_key_store::{EncryptionContext, KeyStore, State, StoreName};
+use tokio::net::TcpListener;
+
+const HOST: &str = "xks.example.com";
+const REGION: &str = "us-east-1";
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    // Stands in for a key manager that somebody else controls. It has one key, and will refuse us when it is told to.
-    let manager = KeyManager::new();
-    let key = BackingKeyId::new("payroll")?;
-    manager.create_key(key.clone());
-    manager.inject(Method::Connect, Fault::Refuse(ConnectionErrorCode::XksProxyInvalidTlsConfiguration));
+    let manager = somebody_elses_key_manager().await?;
+    println!("a proxy serves https://{HOST} on {}\n", manager.address);
 
-    let store = settings(&manager)?.build();
+    // The application knows where the proxy is, whom to trust, and a credential, which is the wrong one so far.
+    let wrong = XksProxyCredential::generate()?;
+    let proxy = XksProxy::builder()
+        .endpoint(UriEndpoint::new(format!("https://{HOST}"))?)
+        .path(path()?)
+        .region(Region::new(REGION)?)
+        .credential(wrong)
+        .trust_roots(TrustRoots::from_pem(manager.authority.as_bytes())?)
+        .dial(manager.address)
+        .build()?;
+    let counters = proxy.counters();
+    let store = KeyStore::new(StoreName::new("root keys")?, proxy);
     show("a new store", &store);
 
-    let report = probe_first(&manager).await;
-    println!("      a dry run says: {report}\n");
-
-    // The first attempt fails. The store is not lost: the error holds it.
-    manager.inject(Method::Connect, Fault::Refuse(ConnectionErrorCode::XksProxyNotReachable));
+    // The attempt fails. The store is not lost: the error holds it, with what to do about it.
     let connecting = store.connect();
     show("connect()", &connecting);
     let failed = match connecting.await {
         Err(error) => error.into_store(),
-        Ok(_) => return Err("the key manager was told to refuse".into()),
+        Ok(_) => return Err("the proxy knows another credential".into()),
     };
     show("the attempt is over", &failed);
     println!("      code:   {}", failed.error_code());
@@ -43,63 +60,134 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("      do:     {}", failed.advice().action);
     println!("      by:     {}\n", failed.advice().by);
 
-    // The way back: a failed store is disconnected first. (`failed.connect()` does not compile.)
-    let store = failed.disconnect().await;
+    // The way back: disconnect, update, try dry, connect. (`failed.connect()` does not compile.)
+    let mut store = failed.disconnect().await;
     show("disconnect().await", &store);
-
+    store.update(Change::new().credential(manager.credential.clone())).await?;
+    let dry = store.probe().await?;
+    println!("      a dry run connected in {:?}; the key manager is {}", dry.connecting, dry.health.status());
     let mut store = store.connect().await?;
     show("connect().await", &store);
 
+    let key = BackingKeyId::new("payroll")?;
     let context = EncryptionContext::new([("tenant", "blue"), ("purpose", "backup")])?;
     let secret = b"attack at dawn";
+    let started = Instant::now();
     let ciphertext = store.encrypt(&key, secret, &context).await?;
+    let encrypted = started.elapsed();
     let plaintext = store.decrypt(&key, &ciphertext, &context).await?;
     assert_eq!(plaintext.expose(), secret);
-    println!("      {} bytes made the round trip under {key}, context {context:?}", plaintext.len());
-
+    println!(
+        "      {} bytes encrypted in {encrypted:?} and decrypted in {:?}: vector {}, tag {}, metadata {} bytes",
+        plaintext.len(),
+        started.elapsed() - encrypted,
+        ciphertext.initialization_vector.as_bytes().len(),
+        ciphertext.authentication_tag.len(),
+        ciphertext.metadata.as_bytes().len(),
+    );
     let wrong = EncryptionContext::new([("tenant", "red"), ("purpose", "backup")])?;
-    let refused = store.decrypt(&key, &ciphertext, &wrong).await.err();
-    assert_eq!(refused.as_ref().map(custom_key_store::Error::kind), Some(ErrorKind::InvalidCiphertext));
-    println!("      with another context: {}", refused.map(|e| e.to_string()).unwrap_or_default());
+    refused("with another context", store.decrypt(&key, &ciphertext, &wrong).await)?;
 
-    // What may change while the store is used, does so without failing a call.
-    store.update(LiveChange::new().uri_path(UriPath::new("/tenant-blue/kms/xks/v1")?)).await?;
-    println!("      path changed while connected; health: {}\n", store.health().await?.status());
+    // The proxy's side rotates the credential, in three steps, while the store is used.
+    let next = XksProxyCredential::generate()?;
+    manager.tenant.add_credential(next.clone())?;
+    store.update(LiveChange::new().credential(next)).await?;
+    manager.tenant.remove_credential(&manager.credential.access_key_id);
+    store.encrypt(&key, secret, &context).await?;
+    println!("      the credential was exchanged while connected\n");
+
+    // Whoever controls the keys can withdraw them at once. The store stays connected: health is a reading.
+    manager.tenant.suspend();
+    refused("the key manager's kill switch", store.encrypt(&key, secret, &context).await)?;
+    show("and the store is", &store);
+    manager.tenant.resume();
 
     let handle = store.handle();
     let disconnecting = store.disconnect();
     show("disconnect()", &disconnecting);
-    let refused = handle.encrypt(&key, secret, &context).await.err();
-    println!("      a handle in another task: {}", refused.map(|e| e.to_string()).unwrap_or_default());
+    refused("a handle in another task", handle.encrypt(&key, secret, &context).await)?;
     let store = disconnecting.await;
     show("and awaited", &store);
     if let Some(report) = store.disconnect_report() {
         println!("      {report}");
     }
+
+    let counts = counters.counts();
+    println!(
+        "      requests sent to the proxy: {}, answered with an error: {}",
+        counts.requests,
+        counts.lasting_errors()
+    );
     println!("\nas DescribeCustomKeyStores prints it:");
     println!("{}", serde_json::to_string_pretty(&store.describe())?);
-
-    let connectivity = store.describe().xks_proxy_configuration.map(|proxy| proxy.connectivity);
-    assert_eq!(connectivity, Some(XksProxyConnectivity::PublicEndpoint));
+    manager.server.shut_down();
     Ok(())
 }
 
-fn settings(manager: &KeyManager) -> Result<StoreBuilder, Box<dyn Error>> {
-    Ok(KeyStore::builder(StoreName::new("root keys")?, manager.clone()))
+/// What is not ours: a key manager, a proxy in front of it, and the right to switch both off.
+struct Manager {
+    address: SocketAddr,
+    /// The certificate authority, in PEM.
+    authority: String,
+    credential: XksProxyCredential,
+    tenant: Tenant,
+    server: ServerHandle,
 }
 
-/// A dry run tells what connecting would come to, and leaves the store as it is.
-async fn probe_first(manager: &KeyManager) -> String {
-    let store: KeyStore<Disconnected> = match settings(manager) {
-        Ok(settings) => settings.build(),
-        Err(error) => return error.to_string(),
-    };
-    match store.probe().await {
-        Ok(report) => format!("it would connect, and the key manager is {}", report.health.status()),
-        Err(error) => error.to_string(),
-    }
+async fn somebody_elses_key_manager() -> Result<Manager, Box<dyn Error>> {
+    let keys = KeyManager::new();
+    let (payroll, probes) = (BackingKeyId::new("hsm-key-7")?, BackingKeyId::new("for-probes")?);
+    keys.create_key(payroll.clone());
+    keys.create_key(probes.clone());
+    let connection =
+        keys.connect(&ConnectRequest::new(ConnectReason::Connect, Duration::from_secs(5))).await?;
+
+    let credential = XksProxyCredential::generate()?;
+    let tenant = Tenant::builder(path()?, connection)
+        .region(Region::new(REGION)?)
+        .credential(credential.clone())
+        .key(BackingKeyId::new("payroll")?, KeyGrant::new(payroll))
+        .health_key(probes)
+        .build()?;
+    let proxy = Proxy::builder().tenant(tenant.clone()).build()?;
+
+    let (authority, certificate) = throw_away_certificate()?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let (serving, server) = serve(listener, proxy, ServeOptions::https(TlsOptions::new(certificate)?));
+    tokio::spawn(serving);
+    Ok(Manager { address, authority, credential, tenant, server })
+}
+
+/// A certificate authority in PEM, and a certificate of it for the proxy's host name.
+fn throw_away_certificate() -> Result<(String, ServerCertificate), Box<dyn Error>> {
+    let mut authority = rcgen::CertificateParams::default();
+    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let issuer_key = rcgen::KeyPair::generate()?;
+    let root = authority.self_signed(&issuer_key)?;
+    let issuer = rcgen::Issuer::new(authority, issuer_key);
+    let leaf_key = rcgen::KeyPair::generate()?;
+    let leaf = rcgen::CertificateParams::new([HOST.to_owned()])?.signed_by(&leaf_key, &issuer)?;
+    let certificate =
+        ServerCertificate::from_pem(leaf.pem().as_bytes(), leaf_key.serialize_pem().as_bytes())?;
+    Ok((root.pem(), certificate))
+}
+
+fn path() -> Result<UriPath, Box<dyn Error>> {
+    Ok(UriPath::new("/tenant-blue/kms/xks/v1")?)
 }
 
 fn show<S: State>(step: &str, store: &KeyStore<S>) {
     println!("{:<22} {}", step, store.state());
+}
+
+/// What was meant to fail, and how it says so.
+fn refused<T>(what: &str, result: Result<T, custom_key_store::Error>) -> Result<(), Box<dyn Error>> {
+    match result {
+        Ok(_) => Err(format!("{what}: this was meant to fail").into()),
+        Err(error) => {
+            println!("      {what}: {error}");
+            Ok(())
+        }
+    }
 }

@@ -51,9 +51,9 @@
 //!
 //! # What it does not do
 //!
-//! - **Reach a real key manager, so far.** This release has the typestate, the traits and a key manager in
-//!   memory. The XKS client and proxy, CloudHSM over PKCS#11, KMS keys with double encryption, and an endpoint
-//!   that AWS SDKs talk to come next, in this order.
+//! - **Everything, so far.** This release has the typestate, the traits, external key stores behind an XKS proxy, and
+//!   a key manager in memory. KMS keys with double encryption, CloudHSM over PKCS#11, and an endpoint that AWS SDKs
+//!   talk to come next, in this order.
 //! - **Hide the plaintext from the key manager, so far.** [`KeyStore::encrypt`] is the raw first form.
 //! - **Spawn, log, or choose a runtime.** Time comes from a [`Clock`](clock::Clock), the default of which sleeps
 //!   on a thread of its own.
@@ -69,20 +69,21 @@
 //! | [`AnyKeyStore`] | a store whose state is data |
 //! | [`backend`] | the [`Backend`](backend::Backend) and [`Connection`](backend::Connection) traits, to implement or to mock |
 //! | [`backend::software`] | a key manager in memory that can be told to fail, on a script |
-//! | `xks` | the XKS protocol (feature `xks`) |
+//! | `xks` | external key stores: the client of a proxy, and a proxy (features `xks`, `proxy`) |
 //! | [`clock`] | where time comes from, and a clock for tests |
 //! | [`Error`] | what can go wrong when a store is used |
 //!
 //! # Features
 //!
-//! None is on by default, and enabling one never changes what the rest does.
+//! Enabling one never changes what the rest does. Without any, the crate has no async runtime, no TLS and no database
+//! among its dependencies.
 //!
 //! | feature | what it adds |
 //! |---|---|
 //! | `mock` | `backend::MockBackend` and `backend::MockConnection`, made by `mockall`, for your tests. Exempt from semantic versioning as far as mockall's own version goes |
 //! | `conformance` | `backend::conformance`: the suite that every implementation of `Backend` should pass |
-//! | `xks` | `xks`: the protocol between an external key store and its proxy |
-//! | `proxy` | its serving side |
+//! | `xks` | on by default: `xks::XksProxy`, the client of an external key store proxy. Needs a tokio runtime |
+//! | `proxy` | `xks::proxy`: an external key store proxy over any connection |
 //! | `full` | all of them |
 //!
 //! # Words
@@ -94,7 +95,14 @@
 pub mod backend;
 pub mod clock;
 #[cfg(feature = "xks")]
-#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "the client and the proxy come next"))]
+#[cfg_attr(
+    not(feature = "proxy"),
+    expect(
+        dead_code,
+        unused_imports,
+        reason = "the protocol is one piece; the client uses its own half of it"
+    )
+)]
 pub mod xks;
 
 mod crypto;

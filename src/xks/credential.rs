@@ -15,7 +15,7 @@ mod tests;
 
 /// 120 random bits: within the protocol's 20 to 30 characters, and never the same twice.
 const ACCESS_KEY_ID_LEN: usize = 24;
-/// The entropy that the protocol demands of a secret (XKS-P-131).
+/// The entropy that the protocol demands of a secret.
 const SECRET_BYTES: usize = 32;
 /// What Base64 makes of that many bytes.
 const SECRET_LEN: usize = 44;
@@ -24,8 +24,7 @@ const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 impl XksProxyCredential {
     /// A new credential: 24 random characters of `A-Z 2-7`, and 32 random bytes as 44 characters of Base64.
     ///
-    /// The two are drawn apart, so that the id reveals nothing about the secret (XKS-P-130, XKS-P-131,
-    /// XKS-P-133).
+    /// The two are drawn apart, so that the id reveals nothing about the secret.
     ///
     /// # Errors
     ///
@@ -63,8 +62,8 @@ impl XksProxyCredential {
 
     /// The file that the KMS console takes to configure an external key store: path and credential as JSON.
     ///
-    /// It holds the secret and is as sensitive as that: give it to authenticated and authorized people alone
-    /// (XKS-P-157). The endpoint is not part of it.
+    /// It holds the secret and is as sensitive as that: give it to authenticated and authorized people alone. The
+    /// endpoint is not part of it.
     ///
     /// ```
     /// use custom_key_store::backend::{UriPath, XksProxyCredential};

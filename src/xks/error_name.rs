@@ -48,7 +48,7 @@ wire_enum! {
 }
 
 impl ErrorName {
-    /// The HTTP status that goes with it (XKS-P-113).
+    /// The HTTP status that goes with it.
     #[must_use]
     pub const fn http_status(self) -> u16 {
         match self {
@@ -63,7 +63,7 @@ impl ErrorName {
         }
     }
 
-    /// Whether a proxy may answer `operation` with it (XKS-P-114).
+    /// Whether a proxy may answer `operation` with it.
     ///
     /// `ValidationException` is allowed on a health check: the specification's table has no entry for it, but
     /// AWS's own test client demands it of a malformed one.
@@ -85,7 +85,7 @@ impl ErrorName {
         }
     }
 
-    /// What a client makes of it (XKS-C-64).
+    /// What a client makes of it.
     ///
     /// Deliberately without an operation: a name where the table has none is understood all the same.
     #[must_use]

@@ -3,7 +3,7 @@
 use crate::value::wire_enum;
 
 wire_enum! {
-    /// An operation that an external key store proxy offers (XKS-P-06).
+    /// An operation that an external key store proxy offers.
     #[non_exhaustive]
     ProxyOperation, field: "operation" {
         /// What a key is.

@@ -3,7 +3,7 @@
 use crate::value::text_newtype;
 
 text_newtype! {
-    /// The Region that a KMS calls from, such as `us-east-1`; part of every signature's scope (XKS-C-23).
+    /// The Region that a KMS calls from, such as `us-east-1`; part of every signature's scope.
     ///
     /// Any name in the alphabet of Regions is one: new ones come, and a KMS of one's own may use its own.
     ///

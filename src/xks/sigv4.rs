@@ -13,7 +13,6 @@ mod verify;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use authorization::Authorization;
 pub(crate) use keys::SigningKeys;
 pub(crate) use sign::Signer;
 pub(crate) use verify::{Reason, SignedRequest, Unauthenticated, Verifier};

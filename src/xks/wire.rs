@@ -20,9 +20,12 @@ mod writer;
 mod tests;
 
 pub(crate) use error_body::{error_body, error_response};
-pub(crate) use malformed::{Flaw, Malformed};
+#[cfg(test)]
+pub(crate) use malformed::Flaw;
+pub(crate) use malformed::Malformed;
+pub(crate) use metadata::ParsedMetadata;
 pub(crate) use proxy_request::{
-    DecryptBody, DecryptInput, EncryptBody, EncryptInput, HealthBody, KeyMetadataBody, Refusal, SizeLimits,
+    DecryptBody, EncryptBody, EncryptInput, HealthBody, KeyMetadataBody, Refusal, SizeLimits,
 };
 pub(crate) use proxy_response::{decrypted_body, encrypted_body, health_body, key_description_body};
 pub(crate) use request::{decrypt_request, encrypt_request, health_request, key_metadata_request};

@@ -15,3 +15,6 @@ mod threads;
 mod updating;
 mod using;
 mod values;
+mod xks_both;
+mod xks_client;
+mod xks_proxy;

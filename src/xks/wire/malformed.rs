@@ -48,6 +48,7 @@ impl Malformed {
     }
 
     /// What is wrong.
+    #[cfg(test)]
     pub(crate) const fn flaw(self) -> Flaw {
         self.flaw
     }

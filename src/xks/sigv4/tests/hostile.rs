@@ -150,7 +150,7 @@ fn no_text_holds_a_signature() {
     let error = request.verify().unwrap_err();
     let texts = [format!("{error} {error:?} {}", error.reason()), {
         let authorization = request.authorization();
-        let parsed = super::super::Authorization::parse(authorization.as_bytes()).unwrap();
+        let parsed = super::super::authorization::Authorization::parse(authorization.as_bytes()).unwrap();
         format!("{parsed:?}")
     }];
     for text in texts {

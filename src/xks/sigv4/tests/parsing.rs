@@ -6,9 +6,10 @@ use proptest::prelude::*;
 
 use super::Arriving;
 use crate::xks::Region;
+use crate::xks::sigv4::Signer;
+use crate::xks::sigv4::authorization::Authorization;
 use crate::xks::sigv4::authorization::Fault;
 use crate::xks::sigv4::date::AmzDate;
-use crate::xks::sigv4::{Authorization, Signer};
 
 fn fault(text: &str) -> Option<Fault> {
     Authorization::parse(text.as_bytes()).err()

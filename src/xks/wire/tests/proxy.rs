@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use super::super::proxy_request::DecryptInput;
 use super::{
     bytes, decrypt_request_json, encrypt_request_json, key, metadata, spec_ciphertext, with, without,
 };
@@ -15,7 +16,7 @@ use crate::xks::ErrorName;
 use crate::xks::integrity::IntegrityValue;
 use crate::xks::vectors::{base64, section};
 use crate::xks::wire::{
-    DecryptBody, DecryptInput, EncryptBody, EncryptInput, MAX_BODY_LEN, Refusal, SizeLimits, decrypt_request,
+    DecryptBody, EncryptBody, EncryptInput, MAX_BODY_LEN, Refusal, SizeLimits, decrypt_request,
     decrypted_body, encrypt_request, encrypted_body, health_body, key_description_body,
 };
 

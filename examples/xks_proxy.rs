@@ -1,0 +1,262 @@
+//! An external key store proxy over a software key manager, for test clients.
+//!
+//! ```text
+//! cargo run --example xks_proxy                       # plain HTTP on loopback, a new credential, one key of each kind
+//! cargo run --example xks_proxy -- --config proxy.toml --listen 127.0.0.1:8443
+//! ```
+//!
+//! The keys live in the memory of this process, and are gone when it ends unless the file gives their bytes: a key
+//! manager to test with, and nothing else. All that the file can say, with what holds where it is silent:
+//!
+//! ```toml
+//! listen = "127.0.0.1:8000"
+//! # allow_plain_http_beyond_loopback = false
+//!
+//! # [tls]                              # absent: plain HTTP
+//! # certificate = "chain.pem"
+//! # private_key = "key.pem"
+//! # client_roots = "client-ca.pem"     # with it, mutual TLS
+//! # client_subject = "cks.kms.us-east-1.amazonaws.com"
+//!
+//! [[tenant]]
+//! path = "/kms/xks/v1"
+//! regions = ["us-east-1"]
+//! # credentials = "credentials.json"   # of the KMS console's form, or a list of such; absent: a new one is made
+//!
+//! [[tenant.key]]
+//! id = "usable"
+//! # usages = ["ENCRYPT", "DECRYPT"]
+//! # enabled = true
+//! # bytes = "64 hexadecimal digits"    # absent: random
+//! ```
+#![expect(clippy::print_stdout, reason = "an example shows what happens")]
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use custom_key_store::backend::software::{KeyManager, SoftwareKey};
+use custom_key_store::backend::{
+    AccessKeyId, Backend as _, BackingKeyId, ConnectReason, ConnectRequest, KeyStatus, KeyUsages,
+    SecretAccessKey, UriPath, XksProxyCredential,
+};
+use custom_key_store::xks::Region;
+use custom_key_store::xks::proxy::{
+    ClientIdentity, KeyGrant, Proxy, ServeOptions, ServerCertificate, Tenant, TlsOptions, serve,
+};
+use serde::Deserialize;
+use tokio::net::TcpListener;
+
+/// What is served without a file: a key of every kind.
+const DEMO: &str = r#"
+[[tenant]]
+path = "/kms/xks/v1"
+regions = ["us-east-1"]
+key = [
+    { id = "usable" },
+    { id = "encrypt-only", usages = ["ENCRYPT"] },
+    { id = "decrypt-only", usages = ["DECRYPT"] },
+    { id = "impotent", usages = [] },
+    { id = "disabled", enabled = false },
+]
+"#;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    #[serde(default = "loopback")]
+    listen: String,
+    #[serde(default)]
+    allow_plain_http_beyond_loopback: bool,
+    tls: Option<Tls>,
+    tenant: Vec<TenantSettings>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Tls {
+    certificate: PathBuf,
+    private_key: PathBuf,
+    client_roots: Option<PathBuf>,
+    client_subject: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TenantSettings {
+    path: UriPath,
+    regions: Vec<Region>,
+    credentials: Option<PathBuf>,
+    #[serde(default)]
+    key: Vec<Key>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Key {
+    id: BackingKeyId,
+    #[serde(default = "both")]
+    usages: Vec<String>,
+    #[serde(default = "yes")]
+    enabled: bool,
+    bytes: Option<String>,
+}
+
+/// The file that the KMS console takes.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct CredentialFile {
+    xks_proxy_authentication_credential: Credential,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Credential {
+    access_key_id: AccessKeyId,
+    raw_secret_access_key: String,
+}
+
+fn loopback() -> String {
+    "127.0.0.1:8000".to_owned()
+}
+
+fn both() -> Vec<String> {
+    vec!["ENCRYPT".to_owned(), "DECRYPT".to_owned()]
+}
+
+const fn yes() -> bool {
+    true
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let settings = settings()?;
+    let listener = TcpListener::bind(&settings.listen).await?;
+    let address = listener.local_addr()?;
+    let (scheme, options) = match settings.tls {
+        Some(tls) => ("https", ServeOptions::https(tls_options(&tls)?)),
+        None if address.ip().is_loopback() || settings.allow_plain_http_beyond_loopback => {
+            ("http", ServeOptions::plain_http())
+        }
+        None => return Err("plain HTTP is for loopback: give a [tls] section".into()),
+    };
+
+    let mut builder = Proxy::builder();
+    for tenant in settings.tenant {
+        builder = builder.tenant(tenant_of(tenant, &format!("{scheme}://{address}")).await?);
+    }
+    let (serving, handle) = serve(listener, builder.build()?, options);
+    println!(
+        "serving at {scheme}://{address}; for load balancers GET {scheme}://{address}/ping; Ctrl-C ends it"
+    );
+    tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            handle.shut_down();
+        }
+    });
+    let drained = serving.await;
+    println!("ended; {} connections were cut off", drained.cut_off);
+    Ok(())
+}
+
+fn settings() -> Result<Settings, Box<dyn Error>> {
+    let (mut config, mut listen) = (DEMO.to_owned(), None);
+    let mut arguments = std::env::args().skip(1);
+    while let Some(flag) = arguments.next() {
+        let value = arguments.next().ok_or_else(|| format!("{flag} needs a value"))?;
+        match &*flag {
+            "--config" => {
+                config = std::fs::read_to_string(&value).map_err(|error| format!("{value}: {error}"))?
+            }
+            "--listen" => listen = Some(value),
+            _ => return Err(format!("{flag} is neither --config nor --listen").into()),
+        }
+    }
+    let mut settings: Settings = toml::from_str(&config)?;
+    settings.listen = listen.unwrap_or(settings.listen);
+    Ok(settings)
+}
+
+fn tls_options(tls: &Tls) -> Result<TlsOptions, Box<dyn Error>> {
+    let read = |path: &PathBuf| std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()));
+    let certificate = ServerCertificate::from_pem(&read(&tls.certificate)?, &read(&tls.private_key)?)?;
+    match (&tls.client_roots, &tls.client_subject) {
+        (None, None) => Ok(TlsOptions::new(certificate)?),
+        (Some(roots), Some(subject)) => {
+            Ok(TlsOptions::mutual(certificate, ClientIdentity::new(&read(roots)?, subject)?)?)
+        }
+        _ => Err("client_roots and client_subject belong together".into()),
+    }
+}
+
+/// A tenant with a key manager of its own, and how to reach it.
+async fn tenant_of(settings: TenantSettings, base: &str) -> Result<Tenant, Box<dyn Error>> {
+    let manager = KeyManager::new();
+    let probe = BackingKeyId::new("health-probe")?;
+    manager.create_key(probe.clone());
+    let connect = ConnectRequest::new(ConnectReason::Connect, Duration::from_secs(5));
+    let mut tenant =
+        Tenant::builder(settings.path.clone(), manager.connect(&connect).await?).health_key(probe);
+
+    for region in &settings.regions {
+        tenant = tenant.region(region.clone());
+    }
+    for key in &settings.key {
+        manager.insert_key(key.id.clone(), software_key(key)?);
+        tenant = tenant.key(key.id.clone(), KeyGrant::new(key.id.clone()));
+        println!("  key {:<16} {:?}{}", key.id, key.usages, if key.enabled { "" } else { " disabled" });
+    }
+    let credentials = match &settings.credentials {
+        Some(path) => credentials(path)?,
+        None => vec![XksProxyCredential::generate()?],
+    };
+    for credential in &credentials {
+        tenant = tenant.credential(credential.clone());
+    }
+    let region = settings.regions.first().map_or("us-east-1", Region::as_str);
+    // A secret that was made just now is shown, since nobody could use it otherwise; one from a file is not.
+    let user = match (&settings.credentials, credentials.first()) {
+        (None, Some(made)) => {
+            format!("{}:{}", made.access_key_id, String::from_utf8_lossy(made.secret_access_key.expose()))
+        }
+        _ => "\"$ACCESS_KEY_ID:$SECRET_ACCESS_KEY\"".to_owned(),
+    };
+    println!(
+        "  curl --aws-sigv4 aws:amz:{region}:kms-xks-proxy --user {user} -H content-type:application/json \\\n    \
+         -d '{{\"requestMetadata\":{{\"kmsRequestId\":\"1\",\"kmsOperation\":\"KmsHealthCheck\"}}}}' {base}{}/health",
+        settings.path
+    );
+    Ok(tenant.build()?)
+}
+
+fn software_key(key: &Key) -> Result<SoftwareKey, Box<dyn Error>> {
+    let made = match &key.bytes {
+        None => SoftwareKey::generate(),
+        Some(hex) => {
+            let digits =
+                hex.as_bytes().chunks(2).map(|pair| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok());
+            let bytes: Option<Vec<u8>> = digits.collect();
+            let bytes = bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+            SoftwareKey::from_bytes(&bytes.ok_or("a key is 64 hexadecimal digits")?)
+        }
+    };
+    if key.usages.iter().any(|usage| usage != "ENCRYPT" && usage != "DECRYPT") {
+        return Err("usages are ENCRYPT and DECRYPT".into());
+    }
+    let may = |usage: &str| key.usages.iter().any(|one| one == usage);
+    let usages = KeyUsages::NONE.encrypting(may("ENCRYPT")).decrypting(may("DECRYPT"));
+    Ok(made.usages(usages).status(if key.enabled { KeyStatus::Enabled } else { KeyStatus::Disabled }))
+}
+
+fn credentials(path: &PathBuf) -> Result<Vec<XksProxyCredential>, Box<dyn Error>> {
+    let file = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let list: Vec<CredentialFile> = match serde_json::from_slice(&file) {
+        Ok(list) => list,
+        Err(_) => vec![serde_json::from_slice(&file)?],
+    };
+    let made = list.into_iter().map(|file| {
+        let Credential { access_key_id, raw_secret_access_key } = file.xks_proxy_authentication_credential;
+        Ok(XksProxyCredential::new(access_key_id, SecretAccessKey::new(&raw_secret_access_key)?))
+    });
+    made.collect()
+}

@@ -1,0 +1,167 @@
+//! How the client and a proxy prove to each other who they are.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rustls::client::Resumption;
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::aws_lc_rs::{cipher_suite, default_provider};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, RootCertStore};
+
+use super::builder::InvalidSetup;
+use crate::secret::SecretBytes;
+
+/// What is spoken inside, so that a server that offers more knows.
+const ALPN: &[u8] = b"http/1.1";
+
+/// Whose certificates of proxies are trusted.
+#[derive(Clone, Default)]
+pub struct TrustRoots(Roots);
+
+#[derive(Clone, Default)]
+enum Roots {
+    #[default]
+    System,
+    Given(Arc<RootCertStore>),
+}
+
+impl TrustRoots {
+    /// Those that the operating system trusts, read when the proxy is built. The default.
+    #[must_use]
+    pub const fn system() -> Self {
+        Self(Roots::System)
+    }
+
+    /// Those in this PEM and no others: one or more certificates of authorities.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidSetup::TrustRoots`] when there is none, or one that cannot be read.
+    pub fn from_pem(pem: &[u8]) -> Result<Self, InvalidSetup> {
+        let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+        Self::given(certificates.map_err(|_| InvalidSetup::TrustRoots { reason: "they are not PEM" })?)
+    }
+
+    /// Those in these certificates of authorities, each in DER, and no others.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidSetup::TrustRoots`] when there is none, or one that cannot be read.
+    pub fn from_der(certificates: impl IntoIterator<Item = Vec<u8>>) -> Result<Self, InvalidSetup> {
+        Self::given(certificates.into_iter().map(CertificateDer::from).collect())
+    }
+
+    fn given(certificates: Vec<CertificateDer<'static>>) -> Result<Self, InvalidSetup> {
+        let mut roots = RootCertStore::empty();
+        for certificate in certificates {
+            roots
+                .add(certificate)
+                .map_err(|_| InvalidSetup::TrustRoots { reason: "one is no certificate of an authority" })?;
+        }
+        if roots.is_empty() {
+            return Err(InvalidSetup::TrustRoots { reason: "there are none" });
+        }
+        Ok(Self(Roots::Given(Arc::new(roots))))
+    }
+
+    fn store(&self) -> Result<Arc<RootCertStore>, InvalidSetup> {
+        match &self.0 {
+            Roots::Given(roots) => Ok(Arc::clone(roots)),
+            Roots::System => {
+                let mut roots = RootCertStore::empty();
+                // Systems have certificates that no longer parse; the rest serves.
+                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+                if roots.is_empty() {
+                    return Err(InvalidSetup::TrustRoots { reason: "the system has none that can be read" });
+                }
+                Ok(Arc::new(roots))
+            }
+        }
+    }
+}
+
+/// Tells how many there are, not whose.
+impl fmt::Debug for TrustRoots {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Roots::System => f.write_str("TrustRoots(system)"),
+            Roots::Given(roots) => write!(f, "TrustRoots({} given)", roots.len()),
+        }
+    }
+}
+
+/// What the client shows a proxy that asks who it is (mTLS): a certificate with its chain, and the private key.
+///
+/// AWS KMS shows one whose subject has the common name `cks.kms.<Region>.amazonaws.com`. `Debug` hides the key.
+#[derive(Clone)]
+pub struct ClientCertificate(Arc<CertifiedKey>);
+
+impl ClientCertificate {
+    /// Reads a chain in PEM, the client's own certificate first, and its private key in PEM (PKCS #8, PKCS #1 or
+    /// SEC 1).
+    ///
+    /// The key ends up in AWS-LC, which wipes it when it is freed; `key` is wiped when its owner drops it, and what
+    /// is decoded in between is wiped too.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidSetup::ClientCertificate`] when either cannot be read or they do not belong together.
+    pub fn from_pem(chain: &[u8], key: &SecretBytes) -> Result<Self, InvalidSetup> {
+        // What is wrong exactly is not repeated: the errors of the PEM reader quote lines, and these hold a key.
+        let invalid = |reason| InvalidSetup::ClientCertificate { reason };
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(chain).collect();
+        let chain = chain.map_err(|_| invalid("the chain is not PEM"))?;
+        if chain.is_empty() {
+            return Err(invalid("the chain is empty"));
+        }
+        let key = PrivateKeyDer::from_pem_slice(key.expose())
+            .map_err(|_| invalid("the key is no private key in PEM"))?;
+        let certified = CertifiedKey::from_der(chain, key, &provider())
+            .map_err(|_| invalid("the key is of an unknown kind or not the certificate's"))?;
+        Ok(Self(Arc::new(certified)))
+    }
+}
+
+impl fmt::Debug for ClientCertificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientCertificate").field("chain", &self.0.cert.len()).finish_non_exhaustive()
+    }
+}
+
+/// TLS 1.2 and 1.3 with the protocol's four cipher suites (XKS-C-04).
+pub(super) fn configuration(
+    roots: &TrustRoots,
+    client: Option<&ClientCertificate>,
+) -> Result<Arc<ClientConfig>, InvalidSetup> {
+    let unusable = |_| InvalidSetup::TrustRoots { reason: "TLS cannot be set up with them" };
+    let builder = ClientConfig::builder_with_provider(Arc::new(provider()))
+        .with_protocol_versions(&[&TLS13, &TLS12])
+        .map_err(unusable)?
+        .with_root_certificates(roots.store()?);
+    let mut config = match client {
+        Some(ClientCertificate(certified)) => {
+            builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::clone(certified))))
+        }
+        None => builder.with_no_client_auth(),
+    };
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    // As many tickets as are kept of one server, and there is but one.
+    config.resumption = Resumption::in_memory_sessions(8);
+    Ok(Arc::new(config))
+}
+
+fn provider() -> CryptoProvider {
+    CryptoProvider {
+        cipher_suites: vec![
+            cipher_suite::TLS13_AES_256_GCM_SHA384,
+            cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
+            cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+            cipher_suite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+        ],
+        ..default_provider()
+    }
+}

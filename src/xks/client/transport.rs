@@ -1,0 +1,109 @@
+//! Sends requests, each on a connection of the pool or on a new one.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use http::{HeaderName, HeaderValue, Request};
+use http_body_util::Full;
+
+use super::connector::Connector;
+use super::failure::Failure;
+use super::lane::{Answer, Lane};
+use super::pool::Pool;
+use crate::backend::{BackendError, BackendErrorKind};
+use crate::clock::Clock;
+use crate::xks::body::EncodedBody;
+use crate::xks::sigv4::Signer;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const X_AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date");
+
+pub(super) struct Transport {
+    pub(super) connector: Connector,
+    pub(super) pool: Pool,
+    pub(super) signer: Signer,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) retries: u8,
+}
+
+impl Transport {
+    /// Opens a connection for the first request to use.
+    pub(super) async fn warm_up(&self) -> Result<(), BackendError> {
+        let lane = Lane::open(&self.connector, self.clock.monotonic()).await;
+        self.pool.begin_with(lane.map_err(Failure::into_error)?);
+        Ok(())
+    }
+
+    /// Sends a signed POST and reads the answer; has no deadline of its own.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes the connection that carries the request.
+    pub(super) async fn post(&self, path: &str, body: EncodedBody) -> Result<Answer, BackendError> {
+        let host = self.connector.endpoint.host();
+        let signed = self.signer.sign(host, path, body.as_bytes(), self.clock.wall());
+        // The bytes that were signed, shared by all attempts and wiped after the last (XKS-C-27).
+        let body = Bytes::from_owner(body);
+        let request = || {
+            Request::post(path)
+                .header(HOST, host)
+                .header(CONTENT_TYPE, JSON)
+                .header(X_AMZ_DATE, &signed.x_amz_date)
+                .header(AUTHORIZATION, &signed.authorization)
+                .body(Full::new(body.clone()))
+        };
+
+        let mut attempts_left = self.retries;
+        let mut lane = self.idle_lane()?;
+        loop {
+            let request =
+                request().map_err(|_| Failure::internal("the path is none of HTTP").into_error())?;
+            let failure = match self.exchange(lane.take(), request).await {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => failure,
+            };
+            if !failure.may_be_sent_again() || attempts_left == 0 || self.pool.is_closed() {
+                return Err(failure.into_error());
+            }
+            // On a new connection: when one of the idle ones was stale, for instance because the proxy was started
+            // anew, the others are too.
+            attempts_left -= 1;
+            self.connector.counters.retries();
+        }
+    }
+
+    async fn exchange(&self, lane: Option<Lane>, request: Request<Full<Bytes>>) -> Result<Answer, Failure> {
+        let mut lane = match lane {
+            Some(lane) => lane,
+            None => Lane::open(&self.connector, self.clock.monotonic()).await?,
+        };
+        let answer = lane.exchange(request).await?;
+        if lane.is_ready() {
+            self.pool.give(lane, self.clock.monotonic());
+        }
+        Ok(answer)
+    }
+
+    /// An idle lane whose peer has not hung up.
+    fn idle_lane(&self) -> Result<Option<Lane>, BackendError> {
+        let closed = |_| BackendError::new(BackendErrorKind::Closed);
+        while let Some(mut lane) = self.pool.take(self.clock.monotonic()).map_err(closed)? {
+            if lane.is_ready() {
+                return Ok(Some(lane));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transport")
+            .field("connector", &self.connector)
+            .field("limits", &self.pool.limits)
+            .field("retries", &self.retries)
+            .finish_non_exhaustive()
+    }
+}

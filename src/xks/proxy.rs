@@ -1,0 +1,102 @@
+//! The proxy's side of the protocol: offers the keys of any [`Connection`] to a KMS.
+//!
+//! A [`Proxy`] is a [`Service`] from an HTTP request to its answer. [`serve`] puts it behind a TCP listener, with
+//! TLS, limits and a graceful end; or mount it in a server of one's own. Behind each path stands a [`Tenant`] with
+//! its own connection, credentials, keys, quota and kill switch, all of which can be changed while requests are
+//! in flight.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use std::time::Duration;
+//!
+//! use custom_key_store::backend::software::KeyManager;
+//! use custom_key_store::backend::{
+//!     Backend, BackingKeyId, ConnectReason, ConnectRequest, UriPath, XksProxyCredential,
+//! };
+//! use custom_key_store::xks::Region;
+//! use custom_key_store::xks::proxy::{KeyGrant, Proxy, Tenant};
+//!
+//! # futures::executor::block_on(async {
+//! let manager = KeyManager::new();
+//! manager.create_key(BackingKeyId::new("in-the-hsm")?);
+//! manager.create_key(BackingKeyId::new("for-probes")?);
+//! let connect = ConnectRequest::new(ConnectReason::Connect, Duration::from_secs(5));
+//!
+//! let tenant = Tenant::builder(UriPath::new("/tenant-a/kms/xks/v1")?, manager.connect(&connect).await?)
+//!     .region(Region::new("eu-west-1")?)
+//!     .credential(XksProxyCredential::generate()?)
+//!     .key(BackingKeyId::new("payroll")?, KeyGrant::new(BackingKeyId::new("in-the-hsm")?))
+//!     .health_key(BackingKeyId::new("for-probes")?)
+//!     .build()?;
+//! let proxy = Proxy::builder().tenant(tenant.clone()).build()?;
+//!
+//! // Later, while it serves: nobody gets at these keys any more.
+//! tenant.suspend();
+//! # drop(proxy);
+//! # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+//! ```
+//!
+//! # In which order a request is checked
+//!
+//! The first failure is the answer:
+//!
+//! 1. the path (404 `InvalidUriPathException`) and the method (405, without a body);
+//! 2. how many requests this peer has sent (429 `ThrottlingException`);
+//! 3. the length of the body, enforced while it is read (501 `UnsupportedOperationException`, as for any other
+//!    parameter that is longer than this proxy takes; the connection is closed);
+//! 4. the signature (401 `AuthenticationFailedException`);
+//! 5. the tenant's quota (429), then its kill switch (400 `InvalidStateException`, also for health);
+//! 6. the shape of the JSON (400 `ValidationException`);
+//! 7. the key (404 `KeyNotFoundException`);
+//! 8. authorization (403 `AccessDeniedException`; never for health);
+//! 9. sizes (501 `UnsupportedOperationException`);
+//! 10. Base64 and lengths (400 `ValidationException` or `InvalidCiphertextException`);
+//! 11. the key's usages and state, and the cryptography itself.
+//!
+//! # What it logs
+//!
+//! Each request is one event of `tracing`, at `INFO` when it succeeded, `WARN` when it was refused and `ERROR` when
+//! the proxy or what stands behind it failed: all of the request's metadata, the operation, the external key id,
+//! the access key id, status, error, what the caller is not told of its reason, and the time taken. Never a
+//! plaintext, a body, a secret, a signature or an `Authorization` header. What comes from the caller is cut and
+//! escaped, so that it cannot forge a line.
+//!
+//! # What it does not do
+//!
+//! - **Write files or rotate logs**: where events go is up to the program's subscriber.
+//! - **Prevent a replay** within the five minutes for which a signature holds: the protocol cannot.
+//! - **Hold keys**: whatever is a [`Connection`] can stand behind it, another proxy's client among them.
+//!
+//! [`Connection`]: crate::backend::Connection
+//! [`Service`]: tower_service::Service
+
+mod answer;
+mod authorize;
+mod body;
+mod builder;
+mod credentials;
+mod grants;
+mod health;
+mod limit;
+mod log;
+mod operate;
+mod pipeline;
+mod serve;
+mod service;
+mod setup;
+mod tenant;
+mod tenant_builder;
+mod upstream;
+
+pub use authorize::{AuthorizationRequest, Authorizer, Decision};
+pub use builder::ProxyBuilder;
+pub use grants::KeyGrant;
+pub use limit::RateLimit;
+pub use serve::{
+    CertificateHandle, ClientIdentity, Drained, ServeOptions, ServerCertificate, ServerHandle, Serving,
+    TlsOptions, serve,
+};
+pub use service::{Peer, Proxy};
+pub use setup::SetupError;
+pub use tenant::Tenant;
+pub use tenant_builder::TenantBuilder;

@@ -1,0 +1,161 @@
+//! The proxy behind a listener.
+
+mod client;
+mod connection;
+mod options;
+mod subject;
+mod tls;
+
+pub use client::ClientIdentity;
+pub use options::ServeOptions;
+pub use tls::{CertificateHandle, ServerCertificate, TlsOptions};
+
+use std::fmt;
+use std::future::pending;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::{Peer, Proxy};
+use connection::Connected;
+
+/// How long to wait when the system has no more sockets to give.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Serves a proxy to whoever connects, HTTP/1.1 and HTTP/2, until it is told to shut down.
+///
+/// Must be polled within a tokio runtime with its clock and network enabled; each connection is a task of its own.
+/// Connections that break off, fail their handshake or are too slow are not errors: they end, with an event of
+/// `tracing` at `DEBUG`.
+///
+/// ```no_run
+/// # async fn example(proxy: custom_key_store::xks::proxy::Proxy) -> Result<(), Box<dyn std::error::Error>> {
+/// use custom_key_store::xks::proxy::{ServeOptions, ServerCertificate, TlsOptions, serve};
+///
+/// let certificate = ServerCertificate::from_pem(&std::fs::read("chain.pem")?, &std::fs::read("key.pem")?)?;
+/// let options = ServeOptions::https(TlsOptions::new(certificate)?);
+/// let listener = tokio::net::TcpListener::bind("0.0.0.0:443").await?;
+///
+/// let (serving, handle) = serve(listener, proxy, options);
+/// tokio::spawn(async move {
+///     // … until it is time to stop, then:
+///     handle.shut_down();
+/// });
+/// let drained = serving.await;
+/// println!("{} connections were cut off", drained.cut_off);
+/// # Ok(()) }
+/// ```
+#[must_use = "nothing is served unless the first part is awaited"]
+pub fn serve(listener: TcpListener, proxy: Proxy, options: ServeOptions) -> (Serving, ServerHandle) {
+    let (shut_down, told) = watch::channel(false);
+    let handle = ServerHandle { shut_down: Arc::new(shut_down) };
+    (Serving { work: accept(listener, proxy, Arc::new(options), told).boxed() }, handle)
+}
+
+/// The work of a server: resolves when it has shut down.
+///
+/// # Cancellation
+///
+/// Dropping it cuts all connections off at once.
+#[must_use = "nothing is served unless it is awaited"]
+pub struct Serving {
+    work: BoxFuture<'static, Drained>,
+}
+
+impl Future for Serving {
+    type Output = Drained;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Drained> {
+        self.work.poll_unpin(context)
+    }
+}
+
+impl fmt::Debug for Serving {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Serving")
+    }
+}
+
+/// Tells a server to stop. Clones tell the same one. When all are dropped without a word, it goes on.
+#[derive(Debug, Clone)]
+pub struct ServerHandle {
+    shut_down: Arc<watch::Sender<bool>>,
+}
+
+impl ServerHandle {
+    /// Accepts nobody any more, lets requests that have arrived finish, up to the drain limit, and closes all
+    /// connections.
+    pub fn shut_down(&self) {
+        self.shut_down.send_replace(true);
+    }
+}
+
+/// How a server's shutdown went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Drained {
+    /// How many connections were still busy at the drain limit and were cut off.
+    pub cut_off: usize,
+}
+
+async fn accept(
+    listener: TcpListener,
+    proxy: Proxy,
+    options: Arc<ServeOptions>,
+    mut told: watch::Receiver<bool>,
+) -> Drained {
+    let mut tasks = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = wait_for(&mut told) => break,
+            Some(_ended) = tasks.join_next() => {}
+            accepted = listener.accept() => match accepted {
+                Ok((socket, peer)) if tasks.len() < options.max_connections => {
+                    let connected = Connected {
+                        peer: Peer(peer),
+                        proxy: proxy.clone(),
+                        options: Arc::clone(&options),
+                        told: told.clone(),
+                    };
+                    tasks.spawn(connected.serve(socket));
+                }
+                // Closed at once: whoever balances load tries the next server.
+                Ok((_socket, peer)) => tracing::warn!(%peer, "too many connections"),
+                Err(error) => {
+                    tracing::warn!(error = %error, "no connection could be accepted");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            },
+        }
+    }
+    // Whoever connects now is refused by the system.
+    drop(listener);
+
+    let limit = Instant::now() + options.drain_limit;
+    loop {
+        tokio::select! {
+            ended = tasks.join_next() => if ended.is_none() {
+                return Drained { cut_off: 0 };
+            },
+            () = sleep_until(limit) => break,
+        }
+    }
+    let cut_off = tasks.len();
+    tasks.shutdown().await;
+    Drained { cut_off }
+}
+
+/// Resolves when it has been said; never when nobody is left to say it.
+async fn wait_for(told: &mut watch::Receiver<bool>) {
+    if told.wait_for(|told| *told).await.is_err() {
+        pending::<()>().await;
+    }
+}

@@ -1,0 +1,119 @@
+//! What a proxy can be built from, and what is said of it.
+
+use std::error::Error as _;
+
+use custom_key_store::SecretBytes;
+use custom_key_store::backend::{
+    AccountId, Backend as _, ConnectReason, ConnectionErrorCode, StoreConfiguration, VpcEndpointServiceName,
+    XksProxyConnectivity,
+};
+use custom_key_store::xks::{ClientCertificate, InvalidSetup, TrustRoots, XksProxy};
+use rcgen::KeyPair;
+
+use super::authority::Authority;
+use super::fixture::{
+    ACCESS_KEY_ID, HOST, PATH, SECRET, connect_request, credential, endpoint, plain, region, settings,
+};
+
+#[test]
+fn what_is_required_cannot_be_forgotten() {
+    let path = custom_key_store::backend::UriPath::new(PATH).unwrap();
+    let missing = |builder: custom_key_store::xks::XksProxyBuilder| match builder.build().unwrap_err() {
+        InvalidSetup::Missing { setting } => setting,
+        other => unreachable!("{other}"),
+    };
+    let builder = XksProxy::builder();
+    assert_eq!(missing(builder.clone()), "endpoint");
+    let builder = builder.endpoint(endpoint());
+    assert_eq!(missing(builder.clone()), "path");
+    let builder = builder.path(path);
+    assert_eq!(missing(builder.clone()), "credential");
+    let builder = builder.credential(credential());
+    assert_eq!(missing(builder.clone()), "region");
+    let builder = builder.region(region()).trust_roots(Authority::new().trusted());
+    assert!(builder.build().is_ok());
+}
+
+/// XKS-C-01: without TLS there is only loopback, by a name that says what it is.
+#[test]
+fn plain_http_is_refused_for_any_address_but_loopback() {
+    for address in ["192.0.2.1:80", "0.0.0.0:80", "[2001:db8::1]:80", "10.0.0.1:443"] {
+        let address = address.parse().unwrap();
+        let error = settings().dangerous_plain_http_on_loopback(address).build().unwrap_err();
+        assert_eq!(error, InvalidSetup::NotLoopback { address });
+    }
+    for address in ["127.0.0.1:80", "127.8.9.10:80", "[::1]:80"] {
+        assert!(settings().dangerous_plain_http_on_loopback(address.parse().unwrap()).build().is_ok());
+    }
+}
+
+/// XKS-C-06: which authorities are trusted is configurable; without a single one nothing can be.
+#[test]
+fn trust_roots_and_client_certificates_are_checked_when_they_are_given() {
+    let authority = Authority::new();
+    for pem in [b"".as_slice(), b"nonsense", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"]
+    {
+        assert!(matches!(TrustRoots::from_pem(pem), Err(InvalidSetup::TrustRoots { .. })));
+    }
+    assert!(matches!(TrustRoots::from_der([]), Err(InvalidSetup::TrustRoots { .. })));
+    assert!(matches!(TrustRoots::from_der([vec![0; 9]]), Err(InvalidSetup::TrustRoots { .. })));
+
+    let issued = authority.issue(HOST, |_| ());
+    let other = KeyPair::generate().unwrap().serialize_pem();
+    let key = issued.key.serialize_pem();
+    for (chain, key) in [("", key.as_str()), (&issued.pem, ""), (&issued.pem, &other)] {
+        let refused = ClientCertificate::from_pem(chain.as_bytes(), &SecretBytes::from(key.as_bytes()));
+        assert!(matches!(refused, Err(InvalidSetup::ClientCertificate { .. })));
+    }
+    let _ = issued.client();
+}
+
+#[test]
+fn the_configuration_is_what_a_description_prints() {
+    let service =
+        VpcEndpointServiceName::new("com.amazonaws.vpce.us-east-1.vpce-svc-0123456789abcdef0").unwrap();
+    let owner = AccountId::new("111122223333").unwrap();
+    let loopback = "127.0.0.1:1".parse().unwrap();
+    let settings = settings().dangerous_plain_http_on_loopback(loopback);
+    let configuration = |proxy: XksProxy| match proxy.configuration() {
+        StoreConfiguration::External(configuration) => configuration,
+        other => unreachable!("{other:?}"),
+    };
+
+    let public = configuration(settings.clone().build().unwrap());
+    assert_eq!(public.connectivity, XksProxyConnectivity::PublicEndpoint);
+    assert_eq!(public.uri_endpoint.host(), HOST);
+    assert_eq!(public.uri_path.as_str(), PATH);
+    assert_eq!(public.access_key_id.as_str(), ACCESS_KEY_ID);
+
+    let private =
+        configuration(settings.vpc_endpoint_service(service.clone(), Some(owner.clone())).build().unwrap());
+    assert_eq!(private.connectivity, XksProxyConnectivity::VpcEndpointService);
+    assert_eq!(private.vpc_endpoint_service_name, Some(service));
+    assert_eq!(private.vpc_endpoint_service_owner, Some(owner));
+}
+
+/// XKS-C-76
+#[tokio::test]
+async fn debug_shows_no_secret() {
+    let (_server, proxy, connection) = plain().await;
+    let authority = Authority::new();
+    let issued = authority.issue(HOST, |_| ());
+    let builder = settings().client_certificate(issued.client()).trust_roots(authority.trusted());
+    let secure = builder.clone().build().unwrap();
+    let shown = format!("{proxy:?} {proxy:#?} {connection:?} {builder:?} {secure:?} {:?}", proxy.counters());
+    let pem = issued.key.serialize_pem();
+    let secrets = [SECRET, pem.lines().nth(1).unwrap(), "AWS4"];
+    assert!(secrets.iter().all(|secret| !shown.contains(secret)), "{shown}");
+    assert!(shown.contains(HOST));
+}
+
+#[test]
+fn outside_of_a_runtime_it_is_an_error_and_no_panic() {
+    let proxy = settings().dangerous_plain_http_on_loopback("127.0.0.1:1".parse().unwrap()).build().unwrap();
+    let request = connect_request(ConnectReason::Connect);
+    let error = futures::executor::block_on(proxy.connect(&request)).unwrap_err();
+    assert_eq!(error.code(), ConnectionErrorCode::XksProxyInvalidResponse);
+    let source = error.source().unwrap().downcast_ref::<custom_key_store::backend::BackendError>().unwrap();
+    assert!(source.detail().unwrap().contains("tokio runtime"), "{source:?}");
+}

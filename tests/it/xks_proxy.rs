@@ -1,0 +1,13 @@
+//! The proxy server, over real sockets. Rows such as XKS-P-16 are those of the protocol's checklist; the table row →
+//! test is in `xks_proxy/ROWS.md`.
+
+mod faults;
+mod health;
+mod logging;
+mod operations;
+mod policy;
+mod routing;
+mod serving;
+mod signing;
+mod support;
+mod tls;

@@ -1,0 +1,206 @@
+//! What the log says, and what it must not say.
+
+use std::cell::RefCell;
+use std::fmt::{self, Write as _};
+use std::sync::{Arc, Mutex, Once};
+
+use custom_key_store::backend::BackendErrorKind;
+use custom_key_store::backend::software::{Fault, Method};
+use custom_key_store::xks::proxy::{AuthorizationRequest, Authorizer, Decision};
+use tracing::field::{Field, Visit};
+use tracing::span;
+
+use super::support::{Call, ID, KEY, Rig, SECRET, base64, decrypt_body, encrypt_body, health_body, until};
+
+/// Keeps every event of every library as a line.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<String>>>);
+
+struct Line(String);
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        write!(self.0, " {field}={value:?}").unwrap();
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        write!(self.0, " {field}={value}").unwrap();
+    }
+}
+
+thread_local! {
+    /// Who listens on this thread: each test has its own, with the server on it.
+    static HERE: RefCell<Option<Lines>> = const { RefCell::new(None) };
+}
+
+/// The subscriber of the whole process, since `tracing` remembers of a callsite that nobody listens when a thread
+/// without a subscriber of its own comes by it first.
+struct Everywhere;
+
+impl tracing::Subscriber for Everywhere {
+    fn enabled(&self, _metadata: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _span: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _span: &span::Id, _values: &span::Record<'_>) {}
+
+    fn record_follows_from(&self, _span: &span::Id, _follows: &span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        let mut line = Line(event.metadata().level().to_string());
+        event.record(&mut line);
+        HERE.with_borrow(|here| {
+            if let Some(lines) = here {
+                lines.0.lock().unwrap().push(line.0);
+            }
+        });
+    }
+
+    fn enter(&self, _span: &span::Id) {}
+
+    fn exit(&self, _span: &span::Id) {}
+}
+
+impl Lines {
+    /// Listens on this thread from now on.
+    fn listen() -> Self {
+        static ONCE: Once = Once::new();
+        ONCE.call_once(|| {
+            tracing::subscriber::set_global_default(Everywhere).unwrap();
+            tracing::callsite::rebuild_interest_cache();
+        });
+        let lines = Self::default();
+        HERE.set(Some(lines.clone()));
+        lines
+    }
+
+    fn access(&self) -> Vec<String> {
+        let lines = self.0.lock().unwrap();
+        lines.iter().filter(|line| line.contains("duration_us=")).cloned().collect()
+    }
+}
+
+#[derive(Debug)]
+struct Never;
+
+impl Authorizer for Never {
+    fn authorize(&self, _request: &AuthorizationRequest<'_>) -> Decision {
+        Decision::deny("statement 42: never")
+    }
+}
+
+/// XKS-P-30, XKS-P-48, XKS-P-89, XKS-P-146 to XKS-P-149, XKS-P-151 to XKS-P-153, XKS-P-155, weak spots 4 and 14: each
+/// request is a line with all there is to say, and no line of any library holds what must not be seen.
+#[tokio::test]
+async fn a_line_for_each_request_without_a_secret() {
+    let lines = Lines::listen();
+    let rig = Rig::new().await;
+    let mut client = rig.client().await;
+    let plaintext = b"the plaintext that nobody may see";
+
+    let encrypt =
+        Call::on_key("encrypt", KEY, &encrypt_body(plaintext, Some(b"aad that is nobody's business")));
+    let encrypted = client.send(&encrypt).await.ok();
+    let aad = Some(b"aad that is nobody's business".as_slice());
+    let decrypt = Call::on_key("decrypt", KEY, &decrypt_body(&encrypted, aad));
+    client.send(&decrypt).await.ok();
+    client.send(&Call::new("health", &health_body())).await.ok();
+    let mut forged = encrypt.clone();
+    forged.secret = super::support::OTHER_SECRET.into();
+    client.send(&forged).await.is_error(401, "AuthenticationFailedException");
+    rig.manager.inject(Method::Encrypt, Fault::Fail(BackendErrorKind::AuthenticationFailed));
+    client.send(&encrypt).await.is_error(500, "InternalException");
+    rig.tenant.set_authorizer(Some(Arc::new(Never)));
+    client.send(&encrypt).await.is_error(403, "AccessDeniedException");
+    rig.tenant.suspend();
+    client.send(&encrypt).await.is_error(400, "InvalidStateException");
+
+    until(|| lines.access().len() == 7).await;
+    let access = lines.access();
+    let has = |index: usize, parts: &[&str]| {
+        let line: &String = &access[index];
+        for part in parts {
+            assert!(line.contains(part), "{part} is not in {line}");
+        }
+    };
+    let whole: &[&str] = &[
+        "operation=Encrypt",
+        "key=ext-key_01.v2",
+        "access_key_id=XKSTESTVECTOR234567ABCDE",
+        "request_id=request-0001",
+        "kms_operation=Encrypt",
+        "principal=arn:aws:iam::111122223333:role/XksVector",
+        "kms_key_arn=arn:aws:kms:us-east-2:111122223333:key/0f0e0d0c",
+        "peer=127.0.0.1:",
+        "duration_us=",
+    ];
+    has(0, whole);
+    has(0, &["INFO", "status=200", "served"]);
+    has(1, &["INFO", "operation=Decrypt", "status=200"]);
+    has(2, &["operation=GetHealthStatus", "request_id=health-0001", "kms_operation=KmsHealthCheck"]);
+    has(
+        3,
+        &["WARN", "status=401", "error=AuthenticationFailedException", "reason=the signature is another", ID],
+    );
+    has(4, whole);
+    has(
+        4,
+        &["ERROR", "status=500", "error=InternalException", "reason=the key manager refused the credential"],
+    );
+    has(5, whole);
+    has(5, &["WARN", "status=403", "error=AccessDeniedException", "rule=statement 42: never"]);
+    has(6, whole);
+    has(6, &["WARN", "status=400", "error=InvalidStateException"]);
+
+    let all = lines.0.lock().unwrap().join("\n");
+    let ciphertext = encrypted["ciphertext"].as_str().unwrap().to_owned();
+    for secret in [
+        "the plaintext that",
+        &base64(plaintext),
+        &base64(plaintext)[..20],
+        SECRET,
+        super::support::OTHER_SECRET,
+        &encrypt.signature(),
+        &forged.signature(),
+        "AWS4-HMAC-SHA256",
+        "SignedHeaders",
+        "nobody's business",
+        &ciphertext,
+    ] {
+        assert!(!all.contains(secret), "{secret} is in the log");
+    }
+}
+
+/// XKS-P-150: nobody forges a line, or fills the disk with one.
+#[tokio::test]
+async fn what_the_caller_says_is_escaped_and_cut() {
+    let lines = Lines::listen();
+    let rig = Rig::new().await;
+    let mut body = encrypt_body(b"x", None);
+    body["requestMetadata"]["kmsRequestId"] = "one\nINFO status=200\u{1b}[31m\u{2028}\u{202e}".into();
+    body["requestMetadata"]["awsPrincipalArn"] = "p".repeat(20_000).into();
+    rig.send(&Call::on_key("encrypt", KEY, &body)).await.ok();
+    until(|| lines.access().len() == 1).await;
+    let line = lines.access().remove(0);
+    assert!(!line.contains(['\n', '\u{1b}', '\u{2028}', '\u{202e}']));
+    assert!(line.contains("one\\nINFO") && line.len() < 3000);
+}
+
+/// A caller that goes away is said to have done so.
+#[tokio::test]
+async fn an_abandoned_request_is_a_line_too() {
+    let lines = Lines::listen();
+    let rig = Rig::new().await;
+    rig.manager.inject(Method::Encrypt, Fault::Hang);
+    let mut client = rig.client().await;
+    let call = Call::on_key("encrypt", KEY, &encrypt_body(b"x", None));
+    tokio::io::AsyncWriteExt::write_all(&mut client.0, &call.bytes()).await.unwrap();
+    until(|| rig.manager.calls(Method::Encrypt) == 1).await;
+    drop(client);
+    until(|| lines.access().len() == 1).await;
+    assert!(lines.access()[0].contains("abandoned") && lines.access()[0].contains("request_id=request-0001"));
+}
