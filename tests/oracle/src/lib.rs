@@ -1,0 +1,1 @@
+//! Nothing but tests: see `tests/sigv4.rs`.
