@@ -40,8 +40,8 @@
 //!
 //! The first failure is the answer:
 //!
-//! 1. the path (404 `InvalidUriPathException`) and the method (405, without a body);
-//! 2. how many requests this peer has sent (429 `ThrottlingException`);
+//! 1. how many requests this peer has sent (429 `ThrottlingException`);
+//! 2. the path (404 `InvalidUriPathException`) and the method (405, without a body);
 //! 3. the length of the body, enforced while it is read (501 `UnsupportedOperationException`, as for any other
 //!    parameter that is longer than this proxy takes; the connection is closed);
 //! 4. the signature (401 `AuthenticationFailedException`);

@@ -6,6 +6,7 @@ mod health;
 mod logging;
 mod operations;
 mod policy;
+mod reviewed;
 mod routing;
 mod serving;
 mod signing;

@@ -87,5 +87,6 @@ impl Decision {
 
 /// Asks an authorizer; `None` when it panicked.
 pub(super) fn ask(authorizer: &dyn Authorizer, request: &AuthorizationRequest<'_>) -> Option<Decision> {
-    catch_unwind(AssertUnwindSafe(|| authorizer.authorize(request))).ok()
+    // The payload's destructor is foreign code, and may panic in its turn.
+    catch_unwind(AssertUnwindSafe(|| authorizer.authorize(request))).map_err(std::mem::forget).ok()
 }

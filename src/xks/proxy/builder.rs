@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
+use super::body;
 use super::limit::PeerLimit;
 use super::service::Shared;
 use super::{Proxy, RateLimit, SetupError, Tenant};
@@ -26,6 +27,7 @@ pub struct ProxyBuilder {
     deadline: Duration,
     body_limit: usize,
     body_timeout: Duration,
+    body_memory: usize,
     sizes: SizeLimits,
     peer_limit: Option<RateLimit>,
     ping_path: String,
@@ -40,6 +42,7 @@ impl Default for ProxyBuilder {
             deadline: Duration::from_millis(150),
             body_limit: MAX_BODY_LEN,
             body_timeout: Duration::from_secs(5),
+            body_memory: 64 * 1024 * 1024,
             sizes: SizeLimits::default(),
             peer_limit: None,
             ping_path: "/ping".to_owned(),
@@ -84,6 +87,13 @@ impl ProxyBuilder {
     /// How long a body may take to arrive: 5 seconds unless it is set.
     pub const fn body_timeout(mut self, timeout: Duration) -> Self {
         self.body_timeout = timeout;
+        self
+    }
+
+    /// How much memory the bodies of all requests may take together, in bytes: 64 MiB unless it is set. They are read
+    /// before anybody has authenticated; what would be beyond is answered with `ThrottlingException`.
+    pub const fn body_memory(mut self, bytes: usize) -> Self {
+        self.body_memory = bytes;
         self
     }
 
@@ -142,6 +152,7 @@ impl ProxyBuilder {
             deadline: self.deadline,
             body_limit: self.body_limit,
             body_timeout: self.body_timeout,
+            body_memory: body::memory(self.body_memory),
             sizes: self.sizes,
             peers: self.peer_limit.map(PeerLimit::new),
             ping_path,

@@ -56,7 +56,8 @@ impl KeyGrant {
 /// External key ids and their grants. One id, one grant: it is a map (XKS-P-19, XKS-P-20).
 #[derive(Debug, Clone)]
 pub(super) struct Grants {
-    by_id: HashMap<String, Arc<KeyGrant>>,
+    /// `None` is an id under which nothing is granted any more, though every key is.
+    by_id: HashMap<String, Option<Arc<KeyGrant>>>,
     /// Whether ids that are not in the map stand for the backing keys of the same name.
     every_key: bool,
 }
@@ -68,7 +69,7 @@ impl Grants {
 
     pub(super) fn find(&self, id: &str) -> Option<Arc<KeyGrant>> {
         match self.by_id.get(id) {
-            Some(grant) => Some(Arc::clone(grant)),
+            Some(grant) => grant.clone(),
             None if self.every_key => BackingKeyId::new(id).ok().map(|key| Arc::new(KeyGrant::new(key))),
             None => None,
         }
@@ -76,14 +77,21 @@ impl Grants {
 
     /// Puts a grant in and gives the one that it replaces.
     pub(super) fn set(&mut self, id: &BackingKeyId, grant: KeyGrant) -> Option<Arc<KeyGrant>> {
-        self.by_id.insert(id.as_str().to_owned(), Arc::new(grant))
+        self.by_id.insert(id.as_str().to_owned(), Some(Arc::new(grant))).flatten()
     }
 
     pub(super) fn remove(&mut self, id: &BackingKeyId) -> bool {
-        self.by_id.remove(id.as_str()).is_some()
+        let known = self.find(id.as_str()).is_some();
+        if self.every_key {
+            // Not forgotten: that would grant the backing key of the same name.
+            self.by_id.insert(id.as_str().to_owned(), None);
+        } else {
+            self.by_id.remove(id.as_str());
+        }
+        known
     }
 
     pub(super) fn len(&self) -> usize {
-        self.by_id.len()
+        self.by_id.values().flatten().count()
     }
 }

@@ -13,7 +13,7 @@ use super::tenant::{Inner, Link};
 use super::upstream;
 use crate::backend::{
     BackendError, BackendErrorKind, BackingKeyId, DecryptRequest, EncryptRequest, Health, HealthRequest,
-    RequestMetadata,
+    HealthStatus, RequestMetadata,
 };
 use crate::clock::Clock;
 use crate::secret::SecretBytes;
@@ -100,7 +100,10 @@ impl HealthCheck {
             }
         };
         let outcome = check.await;
-        if let Ok(good) = &outcome {
+        // That nobody serves is found out anew each time, like every other bad result.
+        if let Ok(good) = &outcome
+            && good.health.status() != HealthStatus::Unavailable
+        {
             self.keep(good);
         }
         outcome

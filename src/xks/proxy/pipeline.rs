@@ -13,7 +13,7 @@ use super::{AuthorizationRequest, Decision, KeyGrant, Peer, Tenant, authorize};
 use crate::backend::BackendErrorKind;
 use crate::xks::body::EncodedBody;
 use crate::xks::path::{self, Route};
-use crate::xks::sigv4::SignedRequest;
+use crate::xks::sigv4::{SignedRequest, Unauthenticated};
 use crate::xks::{ErrorName, ProxyOperation};
 
 /// Answers one request, and writes its line of the access log.
@@ -32,6 +32,14 @@ where
 
     let peer = head.extensions.get::<Peer>().copied();
     let mut record = Record::begin(&*shared.clock, peer);
+    if let (Some(limit), Some(Peer(peer))) = (&shared.peers, peer)
+        && !limit.take(peer.ip(), shared.elapsed())
+    {
+        // Its body has not been read and may be long.
+        let failure = hanging_up(throttled("the peer has used up its limit"));
+        record.failed(&failure);
+        return answer::failure(&failure);
+    }
     let routed = match route(shared, &head) {
         Ok((tenant, route)) => {
             record.route(route);
@@ -80,28 +88,23 @@ where
     B: Body + Send,
     B::Data: Send,
 {
-    let throttled = |who| Err(Failure::new(ErrorName::Throttling).because(who));
-    if let (Some(limit), Some(Peer(peer))) = (&shared.peers, head.extensions.get::<Peer>())
-        && !limit.take(peer.ip(), shared.elapsed())
-    {
-        // Its body has not been read and may be long.
-        return throttled("the peer has used up its limit").map_err(hanging_up);
-    }
-    let body = body::read(body, shared.body_limit, &*shared.clock, shared.body_timeout);
-    let body = body.await.map_err(unreadable)?;
-
     let inner = tenant.inner();
     let signed = SignedRequest {
         path: head.uri.path(),
         headers: &head.headers,
         authority: head.uri.authority().map(http::uri::Authority::as_str),
     };
+    let refused = |error: Unauthenticated| {
+        Failure::new(ErrorName::AuthenticationFailed).because(error.reason().to_string())
+    };
+    let (clock, memory) = (&*shared.clock, &shared.body_memory);
+    let body = body::read(body, shared.body_limit, clock, shared.body_timeout, memory);
+    let body = body.await.map_err(unreadable)?;
     let mut claimed = String::new();
     let verified =
         inner.authenticate(signed, body.expose(), shared.clock.wall(), |id| id.clone_into(&mut claimed));
     record.access_key_id(&claimed);
-    verified
-        .map_err(|error| Failure::new(ErrorName::AuthenticationFailed).because(error.reason().to_string()))?;
+    verified.map_err(refused)?;
 
     // Read before quota and kill switch, so that the log can name the request; judged after them.
     let asked = Asked::parse(route.operation, body.expose());
@@ -109,7 +112,7 @@ where
         record.metadata(asked.metadata());
     }
     if !inner.is_within_quota(shared.elapsed()) {
-        return throttled("the tenant has used up its quota");
+        return Err(throttled("the tenant has used up its quota"));
     }
     if tenant.is_suspended() {
         let refusal = Failure::new(ErrorName::InvalidState).saying("this key store is suspended");
@@ -157,6 +160,10 @@ fn inner_policy(tenant: &Tenant) -> arc_swap::Guard<Option<std::sync::Arc<super:
     tenant.inner().authorizer.load()
 }
 
+fn throttled(who: &'static str) -> Failure {
+    Failure::new(ErrorName::Throttling).because(who)
+}
+
 fn hanging_up(mut failure: Failure) -> Failure {
     failure.hang_up = true;
     failure
@@ -168,6 +175,7 @@ fn unreadable(why: Unreadable) -> Failure {
         Unreadable::TooLong => Failure::new(ErrorName::UnsupportedOperation)
             .saying("the request is longer than this proxy takes"),
         Unreadable::TooSlow => Failure::new(ErrorName::Validation).saying("the body did not arrive in time"),
+        Unreadable::Crowded => throttled("too many bodies are being read"),
         Unreadable::Broken => Failure::new(ErrorName::Validation).saying("the body is incomplete"),
     })
 }

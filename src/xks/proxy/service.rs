@@ -15,6 +15,7 @@ use futures_util::future::BoxFuture;
 use http::{Request, Response};
 use http_body::Body;
 use http_body_util::Full;
+use tokio::sync::Semaphore;
 use tower_service::Service;
 
 use super::limit::PeerLimit;
@@ -50,6 +51,7 @@ pub(super) struct Shared {
     pub(super) deadline: Duration,
     pub(super) body_limit: usize,
     pub(super) body_timeout: Duration,
+    pub(super) body_memory: Semaphore,
     pub(super) sizes: SizeLimits,
     pub(super) peers: Option<PeerLimit>,
     pub(super) ping_path: String,

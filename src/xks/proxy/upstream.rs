@@ -24,7 +24,11 @@ pub(super) async fn ask<T>(
         Ok(Some(answer)) => answer,
         Ok(None) => Err(BackendError::new(BackendErrorKind::DependencyTimedOut)
             .with_detail("the connection did not answer before the proxy's own deadline")),
-        Err(_panic) => Err(BackendErrorKind::Panicked.into()),
+        Err(payload) => {
+            // Its destructor is foreign code, and may panic in its turn.
+            std::mem::forget(payload);
+            Err(BackendErrorKind::Panicked.into())
+        }
     }
 }
 

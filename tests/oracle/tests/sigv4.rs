@@ -59,7 +59,8 @@ fn signed(
 }
 
 async fn answer(proxy: &mut Proxy, path: &str, headers: &HeaderMap, body: Vec<u8>) -> StatusCode {
-    let mut request = Request::builder().method("POST").uri(path).body(Full::new(std::io::Cursor::new(body))).unwrap();
+    let mut request =
+        Request::builder().method("POST").uri(path).body(Full::new(std::io::Cursor::new(body))).unwrap();
     *request.headers_mut() = headers.clone();
     request.headers_mut().insert("host", HOST.parse().unwrap());
     let response = proxy.call(request).await.unwrap();

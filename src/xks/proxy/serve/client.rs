@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::client::verify_server_name;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, DnsName, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme};
@@ -31,16 +31,22 @@ impl ClientIdentity {
     ///
     /// # Errors
     ///
-    /// [`SetupError::Tls`] when a root cannot be read, or there is none.
+    /// [`SetupError::Tls`] when a root cannot be read, there is none, or the common name is empty.
     pub fn new(roots: &[u8], common_name: impl Into<String>) -> Result<Self, SetupError> {
         let mut store = RootCertStore::empty();
         for root in CertificateDer::pem_slice_iter(roots) {
-            store.add(root.map_err(SetupError::tls)?).map_err(SetupError::tls)?;
+            // The parser's own words quote its input, which may be anything that lies in the same file.
+            let root = root.map_err(|_| SetupError::tls("the roots are not certificates in PEM"))?;
+            store.add(root).map_err(SetupError::tls)?;
         }
         if store.is_empty() {
             return Err(SetupError::tls("there is no root certificate for clients"));
         }
-        Ok(Self { roots: Arc::new(store), common_name: common_name.into(), dns_name: None })
+        let common_name = common_name.into();
+        if common_name.is_empty() {
+            return Err(SetupError::tls("the common name of clients is empty"));
+        }
+        Ok(Self { roots: Arc::new(store), common_name, dns_name: None })
     }
 
     /// The same, or a certificate that is valid for this DNS name by its alternative names.
@@ -49,7 +55,8 @@ impl ClientIdentity {
     ///
     /// [`SetupError::Tls`] when it is no DNS name.
     pub fn or_dns_name(mut self, name: &str) -> Result<Self, SetupError> {
-        self.dns_name = Some(ServerName::try_from(name.to_owned()).map_err(SetupError::tls)?);
+        let name = DnsName::try_from(name.to_owned()).map_err(SetupError::tls)?;
+        self.dns_name = Some(ServerName::DnsName(name));
         Ok(self)
     }
 

@@ -60,6 +60,9 @@ impl Connected {
         http.http2()
             .timer(TokioTimer::new())
             .max_concurrent_streams(options.max_concurrent_streams)
+            // Enough for the longest request, and no more: what is buffered below us is buffered for anybody.
+            .initial_stream_window_size(64 * 1024)
+            .initial_connection_window_size(256 * 1024)
             .max_header_list_size(u32::try_from(options.max_header_bytes).unwrap_or(u32::MAX));
 
         let service = service_fn(|mut request: http::Request<Incoming>| {

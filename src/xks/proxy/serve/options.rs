@@ -32,7 +32,7 @@ impl ServeOptions {
             tls: None,
             max_connections: 1024,
             max_header_bytes: 16 * 1024,
-            max_concurrent_streams: 128,
+            max_concurrent_streams: 32,
             handshake_timeout: Duration::from_secs(5),
             first_request_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),
@@ -53,7 +53,7 @@ impl ServeOptions {
         self
     }
 
-    /// How many requests one connection of HTTP/2 may have in flight: 128 unless it is set.
+    /// How many requests one connection of HTTP/2 may have in flight: 32 unless it is set.
     pub const fn max_concurrent_streams(mut self, streams: u32) -> Self {
         self.max_concurrent_streams = streams;
         self

@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
 
@@ -26,10 +26,12 @@ impl ServerCertificate {
     ///
     /// [`SetupError::Tls`] when either cannot be read, there is none, or the two do not belong together.
     pub fn from_pem(chain: &[u8], private_key: &[u8]) -> Result<Self, SetupError> {
+        // What the parser says is not kept: it quotes its input, which may be the key, in the wrong place or form.
         let chain = CertificateDer::pem_slice_iter(chain).collect::<Result<Vec<_>, _>>();
-        let key = PrivateKeyDer::from_pem_slice(private_key).map_err(SetupError::tls)?;
-        let key =
-            CertifiedKey::from_der(chain.map_err(SetupError::tls)?, key, &aws_lc_rs::default_provider());
+        let chain = chain.map_err(|_| SetupError::tls("the chain is not certificates in PEM"))?;
+        let key = PrivateKeyDer::from_pem_slice(private_key)
+            .map_err(|_| SetupError::tls("the private key is not one in PEM"))?;
+        let key = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider());
         Ok(Self(Arc::new(key.map_err(SetupError::tls)?)))
     }
 }
@@ -77,6 +79,7 @@ impl TlsOptions {
         let builder = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&[&TLS13, &TLS12])
             .map_err(SetupError::tls)?;
+        let mutual = client.is_some();
         let builder = match client {
             None => builder.with_no_client_auth(),
             Some(identity) => {
@@ -89,6 +92,11 @@ impl TlsOptions {
         let certificate = CertificateHandle(Arc::new(Resolver(ArcSwap::new(certificate.0))));
         let resolver: Arc<dyn ResolvesServerCert> = Arc::<Resolver>::clone(&certificate.0);
         let mut config = builder.with_cert_resolver(resolver);
+        if mutual {
+            // A resumed session would skip the client's certificate, which may have expired meanwhile.
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+            config.send_tls13_tickets = 0;
+        }
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(Self { config: Arc::new(config), certificate })
     }
@@ -115,7 +123,8 @@ impl fmt::Debug for TlsOptions {
 pub struct CertificateHandle(Arc<Resolver>);
 
 impl CertificateHandle {
-    /// Shows this certificate in every handshake from now on; connections there are stay as they are.
+    /// Shows this certificate in every full handshake from now on; connections that are there stay as they are, and a
+    /// client that resumes a session is shown none.
     pub fn replace(&self, certificate: ServerCertificate) {
         self.0.0.store(certificate.0);
     }
