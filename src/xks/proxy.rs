@@ -65,6 +65,8 @@
 //!
 //! - **Write files or rotate logs**: where events go is up to the program's subscriber.
 //! - **Prevent a replay** within the five minutes for which a signature holds: the protocol cannot.
+//! - **Wipe what is not its own**: the buffers of HTTP, TLS and the operating system carry plaintexts too.
+//! - **Check revocation** of client certificates.
 //! - **Hold keys**: whatever is a [`Connection`] can stand behind it, another proxy's client among them.
 //!
 //! [`Connection`]: crate::backend::Connection

@@ -51,9 +51,13 @@ use crate::xks::sigv4::Signer;
 ///
 /// # Runtime
 ///
-/// Connecting and every call need a tokio runtime around them, with I/O and time enabled; without one they fail with
-/// [`Internal`](BackendErrorKind::Internal). Nothing is spawned on it. A network connection belongs to the runtime in
-/// which it was opened.
+/// Connecting and every call need a tokio runtime around them, with I/O and time enabled; without a runtime they fail
+/// with [`Internal`](BackendErrorKind::Internal). No task is spawned on it. A network connection belongs to the runtime
+/// in which it was opened, which has to be running still.
+///
+/// A host name is looked up on one of the runtime's blocking threads, with the system's resolver, which cannot be
+/// stopped: where name servers are dead, a look-up outlives the call that gave it up. A [`dial`](XksProxyBuilder::dial)
+/// address needs none.
 ///
 /// # Connecting
 ///
@@ -78,6 +82,7 @@ use crate::xks::sigv4::Signer;
 /// | no answer within the deadline | `TimedOut` |
 /// | an answer that is malformed, too large, cut off, not JSON or no success without an `errorName` | `InvalidResponse` |
 /// | a key whose URI would have more than 256 characters | `InvalidRequest`; nothing is sent |
+/// | a request with more than 65,536 bytes of body | `Unsupported`; nothing is sent |
 ///
 /// Their [detail](BackendError::detail) and source say more, and hold neither headers nor bodies.
 ///
@@ -96,7 +101,7 @@ use crate::xks::sigv4::Signer;
 /// # Closing
 ///
 /// [`close`](Connection::close), like dropping the connection, closes the idle network connections at once; those in use
-/// are closed when their call ends. The protocol has no goodbye, and no call runs on afterwards.
+/// are closed when their call ends. The protocol has no goodbye.
 #[derive(Clone)]
 pub struct XksProxy {
     pub(super) configuration: XksProxyConfiguration,

@@ -30,7 +30,8 @@ enum Roots {
 }
 
 impl TrustRoots {
-    /// Those that the operating system trusts, read when the proxy is built. The default.
+    /// Those that the operating system trusts, read when the proxy is built; those that cannot be read are left out.
+    /// The default. Where the environment names others, with `SSL_CERT_FILE` or `SSL_CERT_DIR`, it is these.
     #[must_use]
     pub const fn system() -> Self {
         Self(Roots::System)
