@@ -307,7 +307,8 @@ impl ConnectionErrorCode {
                 false,
                 "no TLS session with the external key store proxy could be agreed on",
                 "Correct the proxy's TLS: version 1.2 or 1.3, a certificate that has not expired, matches the \
-                 host name and comes from a trusted issuer. Disconnect the store, connect again.",
+                 host name and comes from a trusted issuer. If the proxy asks for a client certificate, give the \
+                 store one that it accepts. Disconnect the store, connect again.",
                 ProxyOperator,
             ),
         }

@@ -165,11 +165,12 @@ fn clean(text: &str) -> String {
             clean.push('…');
             break;
         }
-        if character.is_control() || matches!(character, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}') {
+        // Of Unicode too much can turn, hide or break a line for a list of what is dangerous ever to be complete.
+        if character.is_ascii_graphic() || character == ' ' {
+            clean.push(character);
+        } else {
             // Writing into memory cannot fail.
             let _infallible = write!(clean, "{}", character.escape_default());
-        } else {
-            clean.push(character);
         }
     }
     clean
