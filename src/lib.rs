@@ -55,8 +55,9 @@
 //!   a key manager in memory. KMS keys with double encryption, CloudHSM over PKCS#11, and an endpoint that AWS SDKs
 //!   talk to come next, in this order.
 //! - **Hide the plaintext from the key manager, so far.** [`KeyStore::encrypt`] is the raw first form.
-//! - **Spawn, log, or choose a runtime.** Time comes from a [`Clock`](clock::Clock), the default of which sleeps
-//!   on a thread of its own.
+//! - **Choose a runtime for a store.** A store spawns nothing and logs nothing; its time comes from a
+//!   [`Clock`](clock::Clock), the default of which sleeps on a thread of its own. The XKS client and proxy need tokio,
+//!   and the proxy logs through `tracing`.
 //! - **Retry a connection by itself.** [`ConnectionErrorCode::is_transient`](backend::ConnectionErrorCode::is_transient)
 //!   says whether that makes sense; when and how often is yours to say.
 //!
