@@ -71,6 +71,7 @@
 //! | [`backend`] | the [`Backend`](backend::Backend) and [`Connection`](backend::Connection) traits, to implement or to mock |
 //! | [`backend::software`] | a key manager in memory that can be told to fail, on a script |
 //! | `xks` | external key stores: the client of a proxy, and a proxy (features `xks`, `proxy`) |
+//! | [`Sealer`], [`SealingKey`] | who protects what is kept on disk |
 //! | [`clock`] | where time comes from, and a clock for tests |
 //! | [`Error`] | what can go wrong when a store is used |
 //!
@@ -115,7 +116,7 @@ mod value;
 
 // The paved road; the rest lives in its module, under one path.
 pub use backend::StoreName;
-pub use crypto::EncryptionContext;
+pub use crypto::{EncryptionContext, SealError, SealErrorKind, Sealer, SealingKey};
 pub use error::{Error, ErrorKind};
 pub use secret::SecretBytes;
 pub use store::{

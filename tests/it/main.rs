@@ -8,6 +8,7 @@ mod disconnecting;
 mod erased;
 mod hostile;
 mod machine;
+mod sealing;
 mod secrets;
 mod software;
 mod support;
