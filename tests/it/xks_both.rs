@@ -2,7 +2,7 @@
 //! conformance suite on the client, which sees the key manager through both.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use custom_key_store::backend::conformance::{Keys, Suite};
 use custom_key_store::backend::software::{KeyManager, SoftwareKey};
@@ -10,6 +10,7 @@ use custom_key_store::backend::{
     Backend as _, BackendErrorKind, BackingKeyId, ConnectReason, ConnectRequest, ConnectionErrorCode,
     KeyStatus, KeyUsages, LiveChange, UriEndpoint, UriPath, XksProxyCredential,
 };
+use custom_key_store::clock::ManualClock;
 use custom_key_store::xks::proxy::{
     KeyGrant, Proxy, ServeOptions, ServerCertificate, ServerHandle, Serving, Tenant, TlsOptions, serve,
 };
@@ -163,6 +164,45 @@ async fn a_store_lives_its_whole_life_on_a_real_proxy() {
     let error = store.connect().await.unwrap_err();
     assert_eq!(error.code(), ConnectionErrorCode::XksProxyNotReachable);
     drop(offered.manager);
+}
+
+/// The client's clock is ten minutes slow or fast, beside a proxy that goes by the right time: every request is taken
+/// for a forgery, at once, until the clock is set right. Neither a store nor a connection has to be made anew for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_is_off_is_a_wrong_credential_until_it_is_set_right() {
+    const OFF: Duration = Duration::from_secs(10 * 60);
+    let offered = offered().await;
+    let key = id("ext-usable");
+    for wrong in [|| SystemTime::now() - OFF, || SystemTime::now() + OFF] {
+        // It stands still: whatever ends has not waited for a deadline.
+        let clock = ManualClock::starting_at(wrong());
+        let proxy = offered.client().clock(clock.clone()).build().unwrap();
+        let counters = proxy.counters();
+
+        let request = ConnectRequest::new(ConnectReason::Connect, Duration::from_secs(5));
+        let error = timely(proxy.connect(&request)).await.unwrap_err();
+        assert_eq!(error.code(), ConnectionErrorCode::InvalidCredentials);
+        let failed = timely(async { KeyStore::new(name(), proxy).connect().await }).await.unwrap_err();
+        assert_eq!(failed.store().error_code(), ConnectionErrorCode::InvalidCredentials);
+
+        clock.set_wall(SystemTime::now());
+        let store = failed.into_store().disconnect().await;
+        let store = timely(async { store.connect().await }).await.unwrap();
+        timely(store.encrypt(&key, b"plaintext", &no_context())).await.unwrap();
+
+        clock.set_wall(wrong());
+        let error = timely(store.encrypt(&key, b"plaintext", &no_context())).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Backend(BackendErrorKind::AuthenticationFailed));
+        clock.set_wall(SystemTime::now());
+        timely(store.encrypt(&key, b"plaintext", &no_context())).await.unwrap();
+        assert_eq!(counters.counts().errors(BackendErrorKind::AuthenticationFailed), 3);
+        assert_eq!(counters.counts().retries, 0, "it is an answer");
+    }
+}
+
+/// Much longer than anything here takes, and much shorter than the deadlines that are given.
+async fn timely<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(5), work).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

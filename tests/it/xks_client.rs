@@ -14,5 +14,6 @@ mod fixture;
 mod requests;
 mod server;
 mod sigv4;
+mod silence;
 mod tls;
 mod updating;

@@ -1,7 +1,6 @@
 //! The four operations over a transport.
 
 use std::fmt;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use http::StatusCode;
@@ -11,7 +10,6 @@ use crate::backend::{
     BackendError, BackendErrorKind, BackingKeyId, Ciphertext, Closed, Connection, DecryptRequest, Decrypted,
     DescribeKeyRequest, EncryptRequest, Health, HealthRequest, KeyDescription, UriPath,
 };
-use crate::clock::within;
 use crate::value::InvalidValue;
 use crate::xks::body::EncodedBody;
 use crate::xks::path::{health_path, key_path};
@@ -22,7 +20,6 @@ pub(super) struct XksConnection {
     pub(super) transport: Transport,
     pub(super) path: UriPath,
     pub(super) region: Region,
-    pub(super) deadline: Duration,
 }
 
 impl XksConnection {
@@ -59,11 +56,9 @@ impl XksConnection {
         }
         let counted = transport.connector.counters.begin();
         let started = transport.clock.monotonic();
-        let result = match within(&*transport.clock, self.deadline, transport.post(&path, body)).await {
-            // XKS-C-38
-            None => Err(BackendErrorKind::TimedOut.into()),
-            Some(Err(error)) => Err(error),
-            Some(Ok(answer)) => {
+        let result = match transport.post(&path, body).await {
+            Err(error) => Err(error),
+            Ok(answer) => {
                 if !wire::is_json(&answer.headers) {
                     let detail = format!("status {}, and the content type is not JSON", answer.status);
                     Err(BackendError::new(BackendErrorKind::InvalidResponse).with_detail(detail))
@@ -130,7 +125,6 @@ impl fmt::Debug for XksConnection {
         f.debug_struct("XksConnection")
             .field("transport", &self.transport)
             .field("path", &self.path)
-            .field("deadline", &self.deadline)
             .finish_non_exhaustive()
     }
 }

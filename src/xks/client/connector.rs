@@ -1,7 +1,7 @@
 //! Streams to a proxy.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,12 +14,14 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::runtime::Handle;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::counters::XksCounters;
 use super::expiry::not_after;
 use super::failure::Failure;
+use super::lookup::Lookups;
 use crate::backend::UriEndpoint;
 
 #[cfg(test)]
@@ -30,6 +32,9 @@ const PORT: u16 = 443;
 
 /// Enough for a proxy within the 35 ms that AWS asks for, and little enough for a second try within 250 ms.
 const HEAD_START: Duration = Duration::from_millis(75);
+
+/// The detail of an error that is the fault of whoever calls.
+pub(super) const NO_RUNTIME: &str = "an XKS proxy can be reached only inside of a tokio runtime";
 
 /// The way to a proxy.
 #[derive(Clone)]
@@ -48,16 +53,15 @@ pub(super) enum Reach {
 pub(super) struct Connector {
     pub(super) endpoint: UriEndpoint,
     pub(super) reach: Reach,
+    pub(super) lookups: Lookups,
     pub(super) counters: XksCounters,
 }
 
 impl Connector {
     /// A new stream. Dropping the future closes what it has of it.
     pub(super) async fn open(&self) -> Result<Wire, Failure> {
-        if tokio::runtime::Handle::try_current().is_err() {
-            // tokio itself would panic.
-            return Err(Failure::internal("an XKS proxy can be reached only inside a tokio runtime"));
-        }
+        // tokio itself would panic.
+        Handle::try_current().map_err(Failure::no_runtime)?;
         self.counters.connection_opens();
         let stream = match &self.reach {
             Reach::PlainOnLoopback(address) => {
@@ -77,8 +81,10 @@ impl Connector {
         if let Some(address) = address {
             return TcpStream::connect(address).await.map_err(Failure::unconnected);
         }
-        let found = tokio::net::lookup_host((self.endpoint.host(), PORT)).await;
-        first_to_connect(found.map_err(Failure::unresolved)?).await
+        let host = self.endpoint.host().to_owned();
+        let look_up = move || (host, PORT).to_socket_addrs().map(Iterator::collect);
+        let found = self.lookups.join(look_up).await.map_err(Failure::unresolved)?;
+        first_to_connect(found.iter().copied()).await
     }
 
     async fn secure(
@@ -102,7 +108,7 @@ impl Connector {
 /// leads nowhere would otherwise use up every deadline with the first.
 async fn first_to_connect(addresses: impl Iterator<Item = SocketAddr>) -> Result<TcpStream, Failure> {
     let mut attempts = FuturesUnordered::new();
-    let mut last = Failure::unresolved(io::ErrorKind::NotFound.into());
+    let mut last = Failure::unresolved(io::Error::from(io::ErrorKind::NotFound));
     for address in addresses {
         attempts.push(TcpStream::connect(address));
         match tokio::time::timeout(HEAD_START, attempts.next()).await {

@@ -3,6 +3,9 @@
 use std::error::Error as StdError;
 use std::io;
 
+use tokio::runtime::TryCurrentError;
+
+use super::connector::NO_RUNTIME;
 use crate::backend::{BackendError, BackendErrorKind};
 
 /// A request failed below the protocol.
@@ -27,8 +30,14 @@ impl Failure {
         self.error
     }
 
+    /// Nothing can be opened here. Not `Internal`, which is the other side's fault: as far as the key manager goes, it
+    /// was not reached.
+    pub(super) fn no_runtime(error: TryCurrentError) -> Self {
+        Self::new(BackendError::new(BackendErrorKind::Unreachable).with_detail(NO_RUNTIME).with_source(error))
+    }
+
     /// The host's name has no address, or nobody could be asked for it.
-    pub(super) fn unresolved(error: io::Error) -> Self {
+    pub(super) fn unresolved(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         let kind = BackendErrorKind::Unreachable;
         Self::new(BackendError::new(kind).with_detail("the host name has no address").with_source(error))
     }

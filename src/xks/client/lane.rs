@@ -30,6 +30,8 @@ pub(super) struct Lane {
     sender: SendRequest<Full<Bytes>>,
     driver: Driver,
     heard: Arc<AtomicBool>,
+    /// Whether it has carried an answer before.
+    served: bool,
     /// When it was last given back, and before that when it was opened.
     pub(super) idle_since: Instant,
 }
@@ -51,13 +53,13 @@ impl Lane {
             .handshake(TokioIo::new(wire))
             .await
             .map_err(|error| Failure::no_answer(error, false))?;
-        Ok(Self { sender, driver: Driver(Some(connection)), heard, idle_since: now })
+        Ok(Self { sender, driver: Driver(Some(connection)), heard, served: false, idle_since: now })
     }
 
     /// Sends a request and reads the whole answer. After an error, or when the future is dropped, the lane is in the
     /// middle of something: it is to be dropped.
     pub(super) async fn exchange(&mut self, request: Request<Full<Bytes>>) -> Result<Answer, Failure> {
-        let Self { sender, driver, heard, idle_since: _ } = self;
+        let Self { sender, driver, heard, .. } = self;
         heard.store(false, Ordering::Relaxed);
         let response = driver.drive(sender.send_request(request)).await;
         let response = response.map_err(|error| Failure::no_answer(error, heard.load(Ordering::Relaxed)))?;
@@ -79,7 +81,18 @@ impl Lane {
             }
             bytes.extend_from_slice(&data);
         }
+        self.served = true;
         Ok(Answer { status: head.status, headers: head.headers, body: bytes })
+    }
+
+    /// Whether it is a new one, on which no request was answered yet.
+    pub(super) const fn is_new(&self) -> bool {
+        !self.served
+    }
+
+    /// Whether no byte has come since the last request was sent, on a lane that had answered those before.
+    pub(super) fn is_silent(&self) -> bool {
+        self.served && !self.heard.load(Ordering::Relaxed)
     }
 
     /// Whether another request may be sent, as far as is known without waiting. Notices a peer that has hung up.

@@ -44,7 +44,24 @@ impl Pool {
         }
     }
 
-    /// Keeps the first lane, for a request that follows at once and whatever the limit.
+    /// Drops the lanes that nothing was heard from after `silent_since`, when a request was sent that nobody answered.
+    ///
+    /// A peer may become a black hole: it was switched off, or a firewall or load balancer between has forgotten its
+    /// connections. Nothing then tells a dead lane from an idle one, and each would cost a call its whole deadline. A
+    /// reused lane on which not one byte came within a deadline makes those suspect that are as old. It is no proof,
+    /// for the peer may only be slow: so a lane that was heard since stays. What a mistake costs are lanes that nobody
+    /// had needed for a whole deadline; nothing is opened in their place before a call needs it.
+    pub(super) fn distrust(&self, silent_since: Instant) {
+        let mut idle = self.lock();
+        let suspects: Vec<Lane> = match idle.as_mut() {
+            Some(lanes) => lanes.extract_if(.., |lane| lane.idle_since <= silent_since).collect(),
+            None => Vec::new(),
+        };
+        drop(idle);
+        drop(suspects);
+    }
+
+    /// Keeps the first lane, for a request that follows at once and whatever the limits.
     pub(super) fn begin_with(&self, lane: Lane) {
         if let Some(lanes) = self.lock().as_mut() {
             lanes.push(lane);
@@ -82,7 +99,7 @@ impl Pool {
     }
 
     fn is_too_old(&self, lane: &Lane, now: Instant) -> bool {
-        now.saturating_duration_since(lane.idle_since) >= self.limits.idle_timeout
+        !lane.is_new() && now.saturating_duration_since(lane.idle_since) >= self.limits.idle_timeout
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Vec<Lane>>> {

@@ -5,17 +5,19 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
+use tokio::runtime::Handle;
 
 use super::builder::XksProxyBuilder;
 use super::connection::XksConnection;
-use super::connector::{Connector, Reach};
+use super::connector::{Connector, NO_RUNTIME, Reach};
 use super::counters::XksCounters;
+use super::lookup::Lookups;
 use super::pool::{Pool, PoolLimits};
 use super::transport::Transport;
 use crate::backend::{
     Backend, BackendError, BackendErrorKind, Change, ConnectRequest, Connection, ConnectionError,
-    CustomKeyStoreType, HealthRequest, HealthStatus, InvalidChange, RequestMetadata, StoreConfiguration,
-    XksProxyConfiguration, XksProxyCredential,
+    ConnectionErrorCode, CustomKeyStoreType, HealthRequest, HealthStatus, InvalidChange, RequestMetadata,
+    StoreConfiguration, XksProxyConfiguration, XksProxyCredential,
 };
 use crate::clock::{Clock, within};
 use crate::xks::Region;
@@ -51,13 +53,15 @@ use crate::xks::sigv4::Signer;
 ///
 /// # Runtime
 ///
-/// Connecting and every call need a tokio runtime around them, with I/O and time enabled; without a runtime they fail
-/// with [`Internal`](BackendErrorKind::Internal). No task is spawned on it. A network connection belongs to the runtime
-/// in which it was opened, which has to be running still.
+/// Connecting and every call need a tokio runtime around them, with I/O and time enabled; tokio panics where I/O is
+/// not. Without a runtime, connecting fails with [`InternalError`](ConnectionErrorCode::InternalError), and a call that
+/// needs a new network connection with [`Unreachable`](BackendErrorKind::Unreachable), whose detail says so. No task is
+/// spawned on it. A network connection belongs to the runtime in which it was opened, which has to be running still.
 ///
 /// A host name is looked up on one of the runtime's blocking threads, with the system's resolver, which cannot be
-/// stopped: where name servers are dead, a look-up outlives the call that gave it up. A [`dial`](XksProxyBuilder::dial)
-/// address needs none.
+/// stopped: where name servers are dead, a look-up outlives the call that gave it up. Calls share a look-up that began
+/// less than a second ago, and a connection has at most four under way, so that dead name servers do not use up the
+/// runtime's threads. A [`dial`](XksProxyBuilder::dial) address needs none.
 ///
 /// # Connecting
 ///
@@ -68,7 +72,9 @@ use crate::xks::sigv4::Signer;
 /// # Calls
 ///
 /// Each call is one signed POST over HTTP/1.1, on a network connection that carries no other meanwhile; connections are
-/// kept for later calls. Redirects are not followed, nothing is compressed, and an answer may have 65,536 bytes of
+/// kept for later calls. When nothing at all is heard on a kept connection within a call's deadline, those that were
+/// idle all the while are not tried any more: a peer that has vanished costs the calls in flight, and not one for each
+/// idle connection. Redirects are not followed, nothing is compressed, and an answer may have 65,536 bytes of
 /// body. A call ends within the [deadline](XksProxyBuilder::deadline).
 ///
 /// The protocol demands the ARN of a KMS key with each encryption and decryption. Where the request has none, the
@@ -139,19 +145,16 @@ impl XksProxy {
             connector: Connector {
                 endpoint: self.configuration.uri_endpoint.clone(),
                 reach: self.reach.clone(),
+                lookups: Lookups::default(),
                 counters: self.counters.clone(),
             },
             pool: Pool::new(self.limits.pool),
             signer: Signer::new(&self.credential, self.region.clone()),
             clock: Arc::clone(&self.clock),
+            deadline: self.limits.deadline,
             retries: self.limits.retries,
         };
-        XksConnection {
-            transport,
-            path: self.configuration.uri_path.clone(),
-            region: self.region.clone(),
-            deadline: self.limits.deadline,
-        }
+        XksConnection { transport, path: self.configuration.uri_path.clone(), region: self.region.clone() }
     }
 
     /// Opens a first connection, then proves with it that the proxy serves (XKS-C-58).
@@ -204,6 +207,11 @@ impl Backend for XksProxy {
     }
 
     async fn connect(&self, request: &ConnectRequest) -> Result<Arc<dyn Connection>, ConnectionError> {
+        if let Err(error) = Handle::try_current() {
+            // Our own side's fault, which none of the proxy's codes says.
+            let error = ConnectionError::new(ConnectionErrorCode::InternalError).with_source(error);
+            return Err(error.with_detail(NO_RUNTIME));
+        }
         let opened = within(&*self.clock, request.timeout, self.open(request)).await;
         let connection = opened.unwrap_or_else(|| {
             let error = too_slow("connecting took longer than the store allows");

@@ -105,8 +105,8 @@ impl ClientCertificate {
     /// Reads a chain in PEM, the client's own certificate first, and its private key in PEM (PKCS #8, PKCS #1 or
     /// SEC 1).
     ///
-    /// The key ends up in AWS-LC, which wipes it when it is freed; `key` is wiped when its owner drops it, and what
-    /// is decoded in between is wiped too.
+    /// The key ends up in AWS-LC, which wipes it when it is freed; `key` is wiped when its owner drops it, and so is
+    /// what is decoded in between. Not wiped is the buffer in which the PEM reader gathers the lines that it decodes.
     ///
     /// # Errors
     ///

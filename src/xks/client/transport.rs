@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
@@ -13,7 +14,7 @@ use super::failure::Failure;
 use super::lane::{Answer, Lane};
 use super::pool::Pool;
 use crate::backend::{BackendError, BackendErrorKind};
-use crate::clock::Clock;
+use crate::clock::{Clock, within};
 use crate::xks::body::EncodedBody;
 use crate::xks::sigv4::Signer;
 
@@ -25,6 +26,8 @@ pub(super) struct Transport {
     pub(super) pool: Pool,
     pub(super) signer: Signer,
     pub(super) clock: Arc<dyn Clock>,
+    /// Of one request, everything included.
+    pub(super) deadline: Duration,
     pub(super) retries: u8,
 }
 
@@ -36,12 +39,33 @@ impl Transport {
         Ok(())
     }
 
-    /// Sends a signed POST and reads the answer; has no deadline of its own.
+    /// Sends a signed POST and reads the answer, within the deadline (XKS-C-38).
     ///
     /// # Cancel safety
     ///
     /// Dropping the future closes the connection that carries the request.
     pub(super) async fn post(&self, path: &str, body: EncodedBody) -> Result<Answer, BackendError> {
+        let started = self.clock.monotonic();
+        // Out here, so that what became of it is known when the time is up.
+        let mut lane = self.idle_lane()?;
+        match within(&*self.clock, self.deadline, self.send(&mut lane, path, body)).await {
+            Some(outcome) => outcome,
+            None => {
+                if lane.is_some_and(|lane| lane.is_silent()) {
+                    self.pool.distrust(started);
+                }
+                Err(BackendErrorKind::TimedOut.into())
+            }
+        }
+    }
+
+    /// Sends on the lane that there is, or on a new one; as long as it is under way, the lane lies in its place.
+    async fn send(
+        &self,
+        lane: &mut Option<Lane>,
+        path: &str,
+        body: EncodedBody,
+    ) -> Result<Answer, BackendError> {
         let host = self.connector.endpoint.host();
         let signed = self.signer.sign(host, path, body.as_bytes(), self.clock.wall());
         // The bytes that were signed, shared by all attempts and wiped after the last (XKS-C-27).
@@ -56,17 +80,17 @@ impl Transport {
         };
 
         let mut attempts_left = self.retries;
-        let mut lane = self.idle_lane()?;
         loop {
             let request =
                 request().map_err(|_| Failure::internal("the path is none of HTTP").into_error())?;
-            let failure = match self.exchange(lane.take(), request).await {
+            let failure = match self.exchange(lane, request).await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
             if !failure.may_be_sent_again() || attempts_left == 0 || self.pool.is_closed() {
                 return Err(failure.into_error());
             }
+            *lane = None;
             // On a new connection: when one of the idle ones was stale, for instance because the proxy was started
             // anew, the others are too.
             attempts_left -= 1;
@@ -74,13 +98,19 @@ impl Transport {
         }
     }
 
-    async fn exchange(&self, lane: Option<Lane>, request: Request<Full<Bytes>>) -> Result<Answer, Failure> {
-        let mut lane = match lane {
+    async fn exchange(
+        &self,
+        place: &mut Option<Lane>,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Answer, Failure> {
+        let lane = match place {
             Some(lane) => lane,
-            None => Lane::open(&self.connector, self.clock.monotonic()).await?,
+            None => place.insert(Lane::open(&self.connector, self.clock.monotonic()).await?),
         };
         let answer = lane.exchange(request).await?;
-        if lane.is_ready() {
+        if let Some(mut lane) = place.take()
+            && lane.is_ready()
+        {
             self.pool.give(lane, self.clock.monotonic());
         }
         Ok(answer)
@@ -103,6 +133,7 @@ impl fmt::Debug for Transport {
         f.debug_struct("Transport")
             .field("connector", &self.connector)
             .field("limits", &self.pool.limits)
+            .field("deadline", &self.deadline)
             .field("retries", &self.retries)
             .finish_non_exhaustive()
     }

@@ -73,7 +73,7 @@ impl<'a> ParsedMetadata<'a> {
 
 /// Without an allocation for the operations of today; any other word is one too (XKS-P-26).
 fn operation_named(name: Cow<'_, str>) -> Operation {
-    const KNOWN: [Operation; 12] = [
+    const KNOWN: [Operation; 13] = [
         Operation::ENCRYPT,
         Operation::DECRYPT,
         Operation::GENERATE_DATA_KEY,
@@ -81,6 +81,7 @@ fn operation_named(name: Cow<'_, str>) -> Operation {
         Operation::RE_ENCRYPT,
         Operation::HEALTH_CHECK,
         Operation::CREATE_KEY,
+        Operation::DELETE_KEY,
         Operation::DESCRIBE_KEY,
         Operation::CREATE_CUSTOM_KEY_STORE,
         Operation::CONNECT_CUSTOM_KEY_STORE,
@@ -93,13 +94,8 @@ fn operation_named(name: Cow<'_, str>) -> Operation {
 
 /// Writes the members that `operation` has: no more and no less (XKS-C-28 to XKS-C-31).
 ///
-/// `stand_in` takes the place of a missing ARN, which the protocol demands.
-pub(super) fn write(
-    json: &mut Writer,
-    metadata: &RequestMetadata<'_>,
-    operation: ProxyOperation,
-    stand_in: &str,
-) {
+/// The ARN of a KMS key, which the protocol demands with an encryption or decryption, is the caller's to give.
+pub(super) fn write(json: &mut Writer, metadata: &RequestMetadata<'_>, operation: ProxyOperation) {
     let optional = |json: &mut Writer, name, value: Option<&str>| {
         if let Some(value) = value {
             json.string(name, value);
@@ -114,7 +110,7 @@ pub(super) fn write(
         optional(json, name::SOURCE_VPCE, metadata.source_vpc_endpoint);
     }
     if names_key {
-        json.string(name::KEY_ARN, metadata.kms_key_arn.unwrap_or(stand_in));
+        optional(json, name::KEY_ARN, metadata.kms_key_arn);
     }
     json.string(name::OPERATION, metadata.operation.as_str());
     json.display(name::REQUEST_ID, metadata.request_id);

@@ -13,16 +13,12 @@ const FRAME: usize = 512;
 
 /// A request for a key's metadata.
 pub(crate) fn key_metadata_request(request: &DescribeKeyRequest<'_>) -> EncodedBody {
-    let json = start(&request.metadata, ProxyOperation::GetKeyMetadata, request.key.as_str());
-    json.finish()
+    start(&request.metadata, ProxyOperation::GetKeyMetadata).finish()
 }
 
 /// A request for an encryption; asks for an integrity value when the caller wants verification.
-///
-/// Without the ARN of a KMS key, which the protocol demands (XKS-C-28), the backing key's own name is sent in its
-/// place: whoever uses a backing key directly has no KMS key to name, and nobody is to parse it.
 pub(crate) fn encrypt_request(request: &EncryptRequest<'_>) -> EncodedBody {
-    let mut json = start(&request.metadata, ProxyOperation::Encrypt, request.key.as_str());
+    let mut json = start(&request.metadata, ProxyOperation::Encrypt);
     let aad = request.additional_authenticated_data;
     json.reserve(FRAME + base64_len(aad.len()) + base64_len(request.plaintext.len()));
     optional_base64(&mut json, name::AAD, aad);
@@ -35,10 +31,8 @@ pub(crate) fn encrypt_request(request: &EncryptRequest<'_>) -> EncodedBody {
 }
 
 /// A request for a decryption; repeats all that the encryption gave (XKS-C-35).
-///
-/// For a missing ARN see [`encrypt_request`].
 pub(crate) fn decrypt_request(request: &DecryptRequest<'_>) -> EncodedBody {
-    let mut json = start(&request.metadata, ProxyOperation::Decrypt, request.key.as_str());
+    let mut json = start(&request.metadata, ProxyOperation::Decrypt);
     let (ciphertext, aad) = (request.ciphertext, request.additional_authenticated_data);
     json.reserve(FRAME + base64_len(aad.len()) + base64_len(ciphertext.bytes.len()));
     optional_base64(&mut json, name::AAD, aad);
@@ -52,12 +46,12 @@ pub(crate) fn decrypt_request(request: &DecryptRequest<'_>) -> EncodedBody {
 
 /// A request for the health.
 pub(crate) fn health_request(request: &HealthRequest<'_>) -> EncodedBody {
-    start(&request.metadata, ProxyOperation::GetHealthStatus, "").finish()
+    start(&request.metadata, ProxyOperation::GetHealthStatus).finish()
 }
 
-fn start(request: &RequestMetadata<'_>, operation: ProxyOperation, stand_in: &str) -> Writer {
+fn start(request: &RequestMetadata<'_>, operation: ProxyOperation) -> Writer {
     let mut json = Writer::new(FRAME);
-    metadata::write(&mut json, request, operation, stand_in);
+    metadata::write(&mut json, request, operation);
     json
 }
 

@@ -184,6 +184,14 @@ async fn what_the_protocol_may_grow_to_is_accepted() {
     );
     for reply in [
         Reply::Raw(response(200, "application/json; charset=utf-8", &grown)),
+        // What comes before the answer is none.
+        Reply::Raw(
+            [
+                b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n".to_vec(),
+                response(200, "application/json", &grown),
+            ]
+            .concat(),
+        ),
         Reply::Raw(chunked.into_bytes()),
     ] {
         server.will(reply);

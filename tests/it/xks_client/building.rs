@@ -4,15 +4,16 @@ use std::error::Error as _;
 
 use custom_key_store::SecretBytes;
 use custom_key_store::backend::{
-    AccountId, Backend as _, ConnectReason, ConnectionErrorCode, StoreConfiguration, VpcEndpointServiceName,
-    XksProxyConnectivity,
+    AccountId, Backend as _, BackendErrorKind, ConnectReason, ConnectionErrorCode, StoreConfiguration,
+    VpcEndpointServiceName, XksProxyConnectivity,
 };
-use custom_key_store::xks::{ClientCertificate, InvalidSetup, TrustRoots, XksProxy};
+use custom_key_store::xks::{ClientCertificate, InvalidSetup, ProxyOperation, TrustRoots, XksProxy};
 use rcgen::KeyPair;
 
 use super::authority::Authority;
 use super::fixture::{
-    ACCESS_KEY_ID, HOST, PATH, SECRET, connect_request, credential, endpoint, plain, region, settings,
+    ACCESS_KEY_ID, HOST, PATH, SECRET, call, connect_request, credential, endpoint, guarded, plain,
+    plain_with, region, settings,
 };
 
 #[test]
@@ -108,12 +109,29 @@ async fn debug_shows_no_secret() {
     assert!(shown.contains(HOST));
 }
 
+/// Whoever forgot the runtime is told so, and the proxy is not blamed: not when connecting, nor in a later call.
 #[test]
-fn outside_of_a_runtime_it_is_an_error_and_no_panic() {
-    let proxy = settings().dangerous_plain_http_on_loopback("127.0.0.1:1".parse().unwrap()).build().unwrap();
+fn outside_of_a_runtime_it_is_an_error_that_says_so_and_no_panic() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    // Nothing is kept, so that each call opens a connection.
+    let (_server, proxy, connection) =
+        runtime.block_on(plain_with(|settings| settings.max_idle_connections(0)));
+    let opened = proxy.counters().counts().connections_opened;
+
     let request = connect_request(ConnectReason::Connect);
     let error = futures::executor::block_on(proxy.connect(&request)).unwrap_err();
-    assert_eq!(error.code(), ConnectionErrorCode::XksProxyInvalidResponse);
-    let source = error.source().unwrap().downcast_ref::<custom_key_store::backend::BackendError>().unwrap();
-    assert!(source.detail().unwrap().contains("tokio runtime"), "{source:?}");
+    assert_eq!(error.code(), ConnectionErrorCode::InternalError);
+    assert!(error.to_string().contains("tokio runtime"), "{error}");
+    assert!(error.source().unwrap().to_string().contains("Tokio"), "{error:?}");
+
+    let error = futures::executor::block_on(call(&*connection, ProxyOperation::Encrypt)).unwrap_err();
+    assert_eq!(error.kind(), BackendErrorKind::Unreachable);
+    assert!(error.detail().unwrap().contains("tokio runtime"), "{error:?}");
+    assert!(error.source().unwrap().to_string().contains("Tokio"), "{error:?}");
+    assert_eq!(proxy.counters().counts().connections_opened, opened, "nothing was tried");
+
+    // Inside of one it works again.
+    runtime.block_on(guarded(call(&*connection, ProxyOperation::Encrypt))).unwrap();
+    let again = runtime.block_on(guarded(proxy.connect(&request)));
+    assert!(again.is_ok());
 }

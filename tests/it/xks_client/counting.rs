@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use custom_key_store::backend::BackendErrorKind;
 use custom_key_store::clock::ManualClock;
 use custom_key_store::xks::ProxyOperation;
+use futures::FutureExt as _;
 
 use super::fixture::{call, failing, guarded, plain, plain_with};
 use super::server::Reply;
@@ -44,6 +45,36 @@ async fn a_dropped_request_is_counted_as_that() {
     let counts = counters.counts();
     assert_eq!((counts.requests, counts.successes, counts.dropped), (2, 1, 1));
     assert_eq!(counts.latency.count(), 1);
+}
+
+/// However far a call has come when it is dropped, it is counted once and the next one gets its own answer.
+#[tokio::test]
+async fn a_call_can_be_dropped_at_any_point() {
+    // Each opens a connection, or none does.
+    for kept in [0, 64] {
+        let (_server, proxy, connection) = plain_with(|settings| settings.max_idle_connections(kept)).await;
+        let counters = proxy.counters();
+        let mut dropped = 0;
+        for polls in 0..20 {
+            let mut work = Box::pin(call(&*connection, OP));
+            let mut ended = false;
+            for _ in 0..polls {
+                ended = ended || (&mut work).now_or_never().is_some_and(|outcome| outcome.is_ok());
+                if ended {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+            drop(work);
+            dropped += u64::from(polls > 0 && !ended);
+            // The client checks sizes and integrity: another's answer would be an error.
+            guarded(call(&*connection, ProxyOperation::Decrypt)).await.unwrap();
+            let counts = counters.counts();
+            assert_eq!(counts.dropped, dropped, "after {polls} polls");
+            assert_eq!(counts.requests, counts.successes + counts.dropped, "after {polls} polls");
+        }
+        assert!(dropped > 0);
+    }
 }
 
 #[tokio::test]

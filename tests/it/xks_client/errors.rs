@@ -114,6 +114,8 @@ async fn an_error_without_a_name_of_the_protocol_is_malformed() {
             b"HTTP/1.1 307 X\r\nlocation: http://127.0.0.1:1/\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
                 .to_vec(),
         ),
+        // Another protocol was not asked for.
+        Reply::Raw(b"HTTP/1.1 101 X\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n".to_vec()),
         Reply::Raw(b"HTTP/1.1 405 X\r\nallow: POST\r\ncontent-length: 0\r\n\r\n".to_vec()),
     ] {
         let shown = format!("{reply:?}");

@@ -1,6 +1,6 @@
 //! What networks and broken proxies do: for each the kind, and that the next request works.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use custom_key_store::backend::{
     Backend as _, BackendErrorKind, ConnectReason, ConnectionErrorCode, UriEndpoint,
@@ -10,7 +10,7 @@ use custom_key_store::xks::ProxyOperation;
 use tokio::net::TcpListener;
 
 use super::authority::Authority;
-use super::fixture::{call, connect_request, failing, guarded, health, plain, plain_with, settings};
+use super::fixture::{call, connect, connect_request, failing, guarded, health, plain, plain_with, settings};
 use super::server::{Manner, Reply, Server, response};
 
 const OP: ProxyOperation = ProxyOperation::GetHealthStatus;
@@ -18,7 +18,7 @@ const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconte
 const CHUNKED: &[u8] =
     b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
 
-/// XKS-C-66
+/// XKS-C-66: nobody listens, and then somebody does.
 #[tokio::test]
 async fn refused() {
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
@@ -26,15 +26,86 @@ async fn refused() {
     let error = guarded(proxy.connect(&connect_request(ConnectReason::Connect))).await.unwrap_err();
     assert_eq!(error.code(), ConnectionErrorCode::XksProxyNotReachable);
     assert_eq!(proxy.counters().counts().retries, 0, "there was no connection to break");
+
+    let _server = Server::start_at(free, Manner::Plain).await;
+    guarded(call(&*connect(&proxy).await, OP)).await.unwrap();
 }
 
-/// XKS-C-66. The name is one that can never exist.
+/// XKS-C-66: it restarts, which leaves a while in which nobody listens.
+#[tokio::test]
+async fn refused_in_the_middle_of_a_connections_life() {
+    let (server, proxy, connection) = plain().await;
+    let address = server.address;
+    server.stops().await;
+    let error = guarded(call(&*connection, OP)).await.unwrap_err();
+    assert_eq!(error.kind(), BackendErrorKind::Unreachable);
+    let _server = Server::start_at(address, Manner::Plain).await;
+    guarded(call(&*connection, OP)).await.unwrap();
+    assert_eq!(proxy.counters().counts().errors(BackendErrorKind::Unreachable), 1);
+}
+
+/// XKS-C-66. The name is one that can never exist; that it is another's network fault shows in that an address helps.
 #[tokio::test]
 async fn unresolvable() {
+    let authority = Authority::new();
     let endpoint = UriEndpoint::new("https://nobody.invalid").unwrap();
-    let proxy = settings().endpoint(endpoint).trust_roots(Authority::new().trusted()).build().unwrap();
+    let settings = settings().endpoint(endpoint).trust_roots(authority.trusted());
+    let proxy = settings.clone().build().unwrap();
+    for _ in 0..2 {
+        let error = guarded(proxy.connect(&connect_request(ConnectReason::Connect))).await.unwrap_err();
+        assert_eq!(error.code(), ConnectionErrorCode::XksProxyNotReachable);
+    }
+    let server = Server::start(Manner::Tls(authority.issue("nobody.invalid", |_| ()).server(&[]))).await;
+    connect(&settings.dial(server.address).build().unwrap()).await;
+}
+
+/// XKS-C-67: what a store in state `FAILED` shows of an answer that makes no sense, and that it is not for ever.
+#[tokio::test]
+async fn nonsense_when_connecting() {
+    let server = Server::start(Manner::Plain).await;
+    let proxy = settings().dangerous_plain_http_on_loopback(server.address).build().unwrap();
+    let too_long =
+        b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 65537\r\n\r\n".to_vec();
+    for reply in [
+        Reply::json(200, "{"),
+        Reply::json(200, "{}"),
+        Reply::Raw(response(200, "text/html", &health().to_string())),
+        Reply::RawThenNothing(too_long.clone()),
+        Reply::Endless(too_long, vec![b' '; 4096]),
+        Reply::RawThenClose(HEAD.to_vec()),
+        Reply::Raw(b"SSH-2.0-OpenSSH_9\r\n\r\n".to_vec()),
+    ] {
+        let shown = format!("{reply:?}").chars().take(80).collect::<String>();
+        server.will(reply);
+        let error = guarded(proxy.connect(&connect_request(ConnectReason::Connect))).await.unwrap_err();
+        assert_eq!(error.code(), ConnectionErrorCode::XksProxyInvalidResponse, "{shown}");
+        guarded(call(&*connect(&proxy).await, OP)).await.unwrap();
+    }
+    assert_eq!(proxy.counters().counts().retries, 0);
+}
+
+/// XKS-C-66: hangs up on every connection before it has answered.
+#[tokio::test]
+async fn hung_up_when_connecting() {
+    let server = Server::start(Manner::HangsUp).await;
+    let proxy = settings().dangerous_plain_http_on_loopback(server.address).build().unwrap();
     let error = guarded(proxy.connect(&connect_request(ConnectReason::Connect))).await.unwrap_err();
     assert_eq!(error.code(), ConnectionErrorCode::XksProxyNotReachable);
+    assert_eq!(server.accepted(), 2, "asked once more, on another connection");
+    server.becomes(Manner::Plain);
+    guarded(call(&*connect(&proxy).await, OP)).await.unwrap();
+}
+
+/// A second answer to one request would be taken for that to the next.
+#[tokio::test]
+async fn an_answer_that_nobody_asked_for_is_nobodys() {
+    let (server, _proxy, connection) = plain().await;
+    let good = response(200, "application/json", &health().to_string());
+    let stray = response(403, "application/json", r#"{"errorName":"AccessDeniedException"}"#);
+    server.will(Reply::Raw([good, stray].concat()));
+    guarded(call(&*connection, OP)).await.unwrap();
+    assert_eq!(guarded(server.closed()).await, 1);
+    guarded(call(&*connection, OP)).await.unwrap();
 }
 
 /// A proxy whose time the test moves, and a call that is on its way: XKS-C-38.
@@ -85,20 +156,58 @@ async fn a_body_trickles_in_chunks() {
     in_time(Reply::RawThenNothing([CHUNKED, b"2\r\n{\"\r\n"].concat()), 1).await;
 }
 
+/// Data that keeps coming is no answer either.
+#[tokio::test]
+async fn interim_answers_do_not_end() {
+    in_time(Reply::Endless(Vec::new(), b"HTTP/1.1 102 Processing\r\n\r\n".to_vec()), 1).await;
+}
+
+/// XKS-C-38, XKS-C-66: the same when connecting, and what a store in state `FAILED` shows of it.
+#[tokio::test]
+async fn slow_when_connecting() {
+    let server = Server::start(Manner::Plain).await;
+    let clock = ManualClock::new();
+    let settings = settings().clock(clock.clone()).deadline(Duration::from_millis(250));
+    let proxy = settings.dangerous_plain_http_on_loopback(server.address).build().unwrap();
+    for reply in [
+        Reply::RawThenNothing(Vec::new()),
+        Reply::RawThenNothing(b"HTTP/1.1 200 OK\r\ncontent-type: app".to_vec()),
+        Reply::RawThenNothing(HEAD.to_vec()),
+        Reply::RawThenNothing([CHUNKED, b"2\r\n{\"\r\n"].concat()),
+    ] {
+        let shown = format!("{reply:?}").chars().take(60).collect::<String>();
+        server.will(reply);
+        let attempt = tokio::spawn({
+            let proxy = proxy.clone();
+            async move { proxy.connect(&connect_request(ConnectReason::Connect)).await.map(drop) }
+        });
+        guarded(server.seen()).await;
+        clock.advance(Duration::from_millis(250));
+        let error = guarded(attempt).await.unwrap().unwrap_err();
+        assert_eq!(error.code(), ConnectionErrorCode::XksProxyTimedOut, "{shown}");
+        guarded(call(&*connect(&proxy).await, OP)).await.unwrap();
+        for _ in 0..2 {
+            guarded(server.seen()).await;
+        }
+    }
+}
+
 /// XKS-C-66: accepts and never says anything, with TLS: the attempt ends at its own deadline, not before.
 #[tokio::test]
 async fn black_holed_when_connecting() {
     let server = Server::start(Manner::Mute).await;
-    let clock = ManualClock::new();
+    let (clock, authority) = (ManualClock::starting_at(SystemTime::now()), Authority::new());
     let proxy = settings()
         .clock(clock.clone())
         .dial(server.address)
-        .trust_roots(Authority::new().trusted())
+        .trust_roots(authority.trusted())
         .connect_deadline(Duration::from_secs(5))
         .build()
         .unwrap();
-    let attempt =
-        tokio::spawn(async move { proxy.connect(&connect_request(ConnectReason::Connect)).await.map(drop) });
+    let attempt = tokio::spawn({
+        let proxy = proxy.clone();
+        async move { proxy.connect(&connect_request(ConnectReason::Connect)).await.map(drop) }
+    });
     guarded(server.seen()).await;
     clock.advance(Duration::from_millis(4_999));
     tokio::task::yield_now().await;
@@ -108,6 +217,9 @@ async fn black_holed_when_connecting() {
     assert_eq!(error.code(), ConnectionErrorCode::XksProxyTimedOut);
     assert_eq!(guarded(server.closed()).await, 1, "the socket went with the attempt");
     assert_eq!(clock.sleepers(), 0, "at {:?}", clock.wall());
+
+    server.becomes(Manner::Tls(authority.server()));
+    guarded(call(&*connect(&proxy).await, OP)).await.unwrap();
 }
 
 /// The store's own patience counts too.
@@ -118,15 +230,27 @@ async fn connecting_takes_no_longer_than_the_request_allows() {
     let clock = ManualClock::new();
     let settings = settings().clock(clock.clone()).dangerous_plain_http_on_loopback(server.address);
     let proxy = settings.build().unwrap();
-    let attempt = tokio::spawn(async move {
-        let mut request = connect_request(ConnectReason::Connect);
-        request.timeout = Duration::from_secs(1);
-        proxy.connect(&request).await.map(drop)
+    let attempt = tokio::spawn({
+        let proxy = proxy.clone();
+        async move {
+            let mut request = connect_request(ConnectReason::Connect);
+            request.timeout = Duration::from_secs(1);
+            proxy.connect(&request).await.map(drop)
+        }
     });
     guarded(server.seen()).await;
     clock.advance(Duration::from_secs(1));
     let error = guarded(attempt).await.unwrap().unwrap_err();
     assert_eq!(error.code(), ConnectionErrorCode::XksProxyTimedOut);
+    guarded(call(&*connect(&proxy).await, OP)).await.unwrap();
+}
+
+/// The first connection is for the health check, however little an idle one may count.
+#[tokio::test]
+async fn connecting_takes_one_network_connection_although_none_may_be_idle() {
+    let (server, _proxy, _connection) =
+        plain_with(|settings| settings.idle_timeout(Duration::ZERO).max_idle_connections(0)).await;
+    assert_eq!(server.accepted(), 1);
 }
 
 /// XKS-C-08: said to be too long, and too long without saying so.

@@ -26,7 +26,8 @@ pub(crate) const AAD: &[u8] = b"tenant=blue";
 pub(crate) const IV: [u8; 12] = [7; 12];
 pub(crate) const TAG: [u8; 16] = [9; 16];
 
-/// Longer than anything here takes, and a failed test rather than a hung one.
+/// Longer than anything here takes, and a failed test rather than a hung one. Shorter by far than the deadline of
+/// [`settings`]: what ends in time here has not waited for that.
 pub(crate) async fn guarded<T>(work: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(5), work).await.unwrap()
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -32,6 +32,8 @@ pub(crate) enum Manner {
 pub(crate) enum Reply {
     /// An honest answer.
     Honest,
+    /// An honest answer, once this permits one.
+    HonestAfter(Arc<Semaphore>),
     /// An honest answer, and then the connection is closed while it is idle.
     HonestThenClose,
     /// These bytes.
@@ -107,7 +109,9 @@ pub(crate) struct Server {
 }
 
 struct Shared {
-    manner: Manner,
+    manner: Mutex<Manner>,
+    /// Connections up to this number are answered no more.
+    dark: AtomicUsize,
     script: Mutex<VecDeque<Reply>>,
     accepted: AtomicUsize,
     saw: mpsc::UnboundedSender<Seen>,
@@ -116,12 +120,16 @@ struct Shared {
 
 impl Server {
     pub(crate) async fn start(manner: Manner) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_at("127.0.0.1:0".parse().unwrap(), manner).await
+    }
+
+    pub(crate) async fn start_at(address: SocketAddr, manner: Manner) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (saw, seen) = mpsc::unbounded_channel();
         let (closes, closed) = mpsc::unbounded_channel();
-        let (script, accepted) = (Mutex::default(), AtomicUsize::new(0));
-        let shared = Arc::new(Shared { manner, script, accepted, saw, closes });
+        let (script, accepted, dark) = (Mutex::default(), AtomicUsize::new(0), AtomicUsize::new(0));
+        let shared = Arc::new(Shared { manner: manner.into(), dark, script, accepted, saw, closes });
         let task = tokio::spawn(serve(listener, Arc::clone(&shared)));
         Self { address, shared, seen: seen.into(), closed: closed.into(), task }
     }
@@ -129,6 +137,19 @@ impl Server {
     /// Answers the next request, of those that nothing was said of, with this; honestly after the last.
     pub(crate) fn will(&self, reply: Reply) {
         self.shared.script.lock().unwrap().push_back(reply);
+    }
+
+    /// Treats the connections to come in this way.
+    pub(crate) fn becomes(&self, manner: Manner) {
+        *self.shared.manner.lock().unwrap() = manner;
+    }
+
+    /// Says nothing any more on the connections that there are, like a network that forgot them; those to come are
+    /// answered as ever. Gives the number of the last that is dark.
+    pub(crate) fn goes_dark(&self) -> usize {
+        let last = self.accepted();
+        self.shared.dark.store(last, Ordering::SeqCst);
+        last
     }
 
     /// The next request.
@@ -139,6 +160,12 @@ impl Server {
     /// Waits until another connection has ended, and says which.
     pub(crate) async fn closed(&self) -> usize {
         self.closed.lock().await.recv().await.unwrap()
+    }
+
+    /// Closes everything; afterwards nobody listens there.
+    pub(crate) async fn stops(mut self) {
+        self.task.abort();
+        let _ = (&mut self.task).await;
     }
 
     pub(crate) fn accepted(&self) -> usize {
@@ -167,10 +194,11 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
 }
 
 async fn converse(mut tcp: TcpStream, number: usize, shared: &Shared) {
-    match &shared.manner {
+    let manner = shared.manner.lock().unwrap().clone();
+    match manner {
         Manner::Plain => answer(tcp, number, None, shared).await,
         Manner::Tls(config) => {
-            match TlsAcceptor::from(Arc::clone(config)).accept(tcp).into_fallible().await {
+            match TlsAcceptor::from(config).accept(tcp).into_fallible().await {
                 Ok(tls) => {
                     let certificate = tls.get_ref().1.peer_certificates().map(|chain| chain[0].to_vec());
                     answer(tls, number, certificate, shared).await;
@@ -184,7 +212,7 @@ async fn converse(mut tcp: TcpStream, number: usize, shared: &Shared) {
             let length = tcp.read(&mut first).await.unwrap_or(0);
             let (head, body) = (String::new(), first[..length].to_vec());
             let _ = shared.saw.send(Seen { head, body, connection: number, client_certificate: None });
-            let _ = tcp.write_all(bytes).await;
+            let _ = tcp.write_all(&bytes).await;
             drain(tcp).await;
         }
         Manner::HangsUp => {
@@ -211,11 +239,19 @@ async fn answer(
 ) {
     while let Some((head, body)) = read_request(&mut stream).await {
         let seen = Seen { head, body, connection, client_certificate: client_certificate.clone() };
+        if connection <= shared.dark.load(Ordering::SeqCst) {
+            let _ = shared.saw.send(seen);
+            return drain(stream).await;
+        }
         let reply = shared.script.lock().unwrap().pop_front().unwrap_or(Reply::Honest);
         let honestly = honest(&seen);
         let _ = shared.saw.send(seen);
         let (bytes, then) = match reply {
             Reply::Honest => (honestly, true),
+            Reply::HonestAfter(permits) => {
+                permits.acquire().await.unwrap().forget();
+                (honestly, true)
+            }
             Reply::HonestThenClose => (honestly, false),
             Reply::Raw(bytes) => (bytes, true),
             Reply::RawThenClose(bytes) => (bytes, false),

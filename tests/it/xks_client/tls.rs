@@ -15,8 +15,9 @@ use super::server::{Manner, Reply, Server};
 
 const OP: ProxyOperation = ProxyOperation::Encrypt;
 
-/// That no TLS session comes about, and what the store shows then: XKS-C-66.
-async fn refused(server: Server, settings: XksProxyBuilder) {
+/// That no TLS session comes about, and what the store shows then: XKS-C-66. Where `good` is what the server should
+/// have been, that it works as soon as it is.
+async fn refused(server: Server, settings: XksProxyBuilder, good: Option<&Authority>) {
     let proxy = settings.dial(server.address).build().unwrap();
     let error = guarded(proxy.connect(&connect_request(ConnectReason::Connect))).await.unwrap_err();
     assert_eq!(error.code(), ConnectionErrorCode::XksProxyInvalidTlsConfiguration, "{error:?}");
@@ -24,6 +25,10 @@ async fn refused(server: Server, settings: XksProxyBuilder) {
     assert_eq!(source.kind(), BackendErrorKind::InvalidTls);
     assert!(std::error::Error::source(source).is_some());
     assert_eq!(proxy.counters().counts().retries, 0, "that is not retried");
+    if let Some(authority) = good {
+        server.becomes(Manner::Tls(authority.server()));
+        guarded(call(&*connect(&proxy).await, OP)).await.unwrap();
+    }
 }
 
 /// XKS-C-03, XKS-C-04, XKS-C-05, XKS-C-06: with either version, the name being checked though the address is another.
@@ -87,7 +92,35 @@ async fn an_expired_certificate_is_refused() {
         params.not_after = date_time_ymd(2020, 2, 1);
     });
     let server = Server::start(Manner::Tls(issued.server(&[]))).await;
-    refused(server, settings().trust_roots(authority.trusted())).await;
+    refused(server, settings().trust_roots(authority.trusted()), Some(&authority)).await;
+}
+
+/// What goes bad while a store is connected fails the calls that need a new network connection, until it is mended.
+#[tokio::test]
+async fn a_server_whose_tls_goes_bad_is_refused_in_a_call_too() {
+    let authority = Authority::new();
+    let server = Server::start(Manner::Tls(authority.server())).await;
+    let settings = settings().trust_roots(authority.trusted()).dial(server.address).max_idle_connections(0);
+    let proxy = settings.build().unwrap();
+    let connection = connect(&proxy).await;
+    let expired = authority.issue(HOST, |params| params.not_after = date_time_ymd(2020, 2, 1));
+    let other = authority.issue("other.example.com", |_| ());
+    let plain_http = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n".to_vec();
+    for bad in [
+        Manner::Tls(expired.server(&[])),
+        Manner::Tls(other.server(&[])),
+        Manner::Tls(Authority::new().server()),
+        Manner::Says(plain_http),
+        Manner::HangsUp,
+    ] {
+        server.becomes(bad);
+        let error = guarded(call(&*connection, OP)).await.unwrap_err();
+        assert_eq!(error.kind(), BackendErrorKind::InvalidTls, "{error:?}");
+        server.becomes(Manner::Tls(authority.server()));
+        guarded(call(&*connection, OP)).await.unwrap();
+    }
+    let counts = proxy.counters().counts();
+    assert_eq!((counts.errors(BackendErrorKind::InvalidTls), counts.retries), (5, 0));
 }
 
 /// XKS-C-05
@@ -96,7 +129,7 @@ async fn a_certificate_of_another_name_is_refused() {
     let authority = Authority::new();
     for name in ["other.example.com", "127.0.0.1", "proxy.example.com.evil.example"] {
         let server = Server::start(Manner::Tls(authority.issue(name, |_| ()).server(&[]))).await;
-        refused(server, settings().trust_roots(authority.trusted())).await;
+        refused(server, settings().trust_roots(authority.trusted()), Some(&authority)).await;
     }
 }
 
@@ -104,13 +137,14 @@ async fn a_certificate_of_another_name_is_refused() {
 #[tokio::test]
 async fn a_certificate_of_an_authority_that_is_not_trusted_is_refused() {
     let server = Server::start(Manner::Tls(Authority::new().server())).await;
-    refused(server, settings().trust_roots(Authority::new().trusted())).await;
+    let trusted = Authority::new();
+    refused(server, settings().trust_roots(trusted.trusted()), Some(&trusted)).await;
 
     let server = Server::start(Manner::Tls(Authority::new().server())).await;
     let builder = settings().trust_roots(TrustRoots::system());
     // A machine without any trust root cannot build such a proxy, which is another test's affair.
     if builder.clone().build().is_ok() {
-        refused(server, builder).await;
+        refused(server, builder, None).await;
     }
 }
 
@@ -121,9 +155,10 @@ async fn a_server_of_tls_1_1_is_refused() {
     let mut hello = vec![0x16, 3, 2, 0, 42, 2, 0, 0, 38, 3, 2];
     hello.extend([7; 32]);
     hello.extend([0, 0xc0, 0x14, 0]);
+    let authority = Authority::new();
     for manner in [Manner::Says(alert), Manner::Says(hello), Manner::HangsUp] {
         let server = Server::start(manner).await;
-        refused(server, settings().trust_roots(Authority::new().trusted())).await;
+        refused(server, settings().trust_roots(authority.trusted()), Some(&authority)).await;
     }
 }
 
@@ -132,7 +167,8 @@ async fn a_server_of_tls_1_1_is_refused() {
 async fn plain_http_on_the_port_is_refused() {
     let answer = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n".to_vec();
     let server = Server::start(Manner::Says(answer)).await;
-    refused(server, settings().trust_roots(Authority::new().trusted())).await;
+    let authority = Authority::new();
+    refused(server, settings().trust_roots(authority.trusted()), Some(&authority)).await;
 }
 
 /// XKS-C-07
@@ -152,7 +188,8 @@ async fn a_client_certificate_is_shown_to_whoever_asks() {
     let stranger = Authority::new().issue("cks.kms.us-east-2.amazonaws.com", |_| ()).client();
     for builder in [builder.clone(), builder.client_certificate(stranger)] {
         let server = Server::start(Manner::Tls(authority.mutual_server())).await;
-        refused(server, builder).await;
+        // Works as soon as the server asks no more.
+        refused(server, builder, Some(&authority)).await;
     }
 }
 

@@ -1,7 +1,13 @@
+use std::sync::mpsc::channel;
+use std::time::SystemTime;
+
+use futures_util::FutureExt as _;
 use tokio::net::TcpListener;
 
-use super::first_to_connect;
-use crate::backend::BackendErrorKind;
+use super::{Connector, Reach, first_to_connect};
+use crate::backend::{BackendErrorKind, UriEndpoint};
+use crate::xks::client::counters::XksCounters;
+use crate::xks::client::lookup::Lookups;
 
 #[tokio::test]
 async fn of_several_addresses_any_that_works_will_do() {
@@ -16,4 +22,26 @@ async fn of_several_addresses_any_that_works_will_do() {
         let error = first_to_connect(addresses.into_iter()).await.unwrap_err().into_error();
         assert_eq!(error.kind(), BackendErrorKind::Unreachable);
     }
+}
+
+/// The name is one that can never exist, so the address can only be that of the look-up begun before.
+#[tokio::test]
+async fn a_connection_takes_the_address_of_the_look_up_under_way() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let connector = Connector {
+        endpoint: UriEndpoint::new("https://nobody.invalid").unwrap(),
+        reach: Reach::PlainOnLoopback(address),
+        lookups: Lookups::default(),
+        counters: XksCounters::new(SystemTime::UNIX_EPOCH),
+    };
+    let (tell, told) = channel();
+    let look_up = move || told.recv().map(|()| vec![address]).map_err(std::io::Error::other);
+    // Of a call that gives up at once.
+    assert!(connector.lookups.join(look_up).now_or_never().is_none());
+
+    let mut dialling = Box::pin(connector.dial(None));
+    assert!((&mut dialling).now_or_never().is_none());
+    tell.send(()).unwrap();
+    assert_eq!(dialling.await.unwrap().peer_addr().unwrap(), address);
 }

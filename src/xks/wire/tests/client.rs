@@ -38,12 +38,12 @@ fn requests_carry_what_the_protocol_demands_and_no_more() {
         text(body.as_bytes()),
         r#"{"requestMetadata":{"awsPrincipalArn":"arn:aws:iam::111122223333:role/R","awsSourceVpc":"vpc-1","awsSourceVpce":"vpce-1","kmsKeyArn":"arn:aws:kms:us-east-2:111122223333:key/k","kmsOperation":"Encrypt","kmsRequestId":"request-1","kmsViaService":"ebs"},"additionalAuthenticatedData":"YQ==","plaintext":"////","encryptionAlgorithm":"AES_GCM","ciphertextDataIntegrityValueAlgorithm":"SHA_256"}"#
     );
-    // Empty members are not sent, nor an integrity algorithm when nobody asks; a missing ARN has a stand-in.
+    // What is empty or absent is not sent, nor an integrity algorithm when nobody asks.
     let bare = RequestMetadata::new("p", &encrypt, &id);
     let body = encrypt_request(&EncryptRequest::new(bare, &key, b"").unverified());
     assert_eq!(
         text(body.as_bytes()),
-        r#"{"requestMetadata":{"awsPrincipalArn":"p","kmsKeyArn":"payroll","kmsOperation":"Encrypt","kmsRequestId":"request-1"},"plaintext":"","encryptionAlgorithm":"AES_GCM"}"#
+        r#"{"requestMetadata":{"awsPrincipalArn":"p","kmsOperation":"Encrypt","kmsRequestId":"request-1"},"plaintext":"","encryptionAlgorithm":"AES_GCM"}"#
     );
     let ciphertext = spec_ciphertext();
     let body = decrypt_request(&DecryptRequest::new(bare, &key, &ciphertext));
