@@ -2,15 +2,20 @@
 //!
 //! ```text
 //! cargo run --example xks_proxy                       # plain HTTP on loopback, a new credential, one key of each kind
-//! cargo run --example xks_proxy -- --config proxy.toml --listen 127.0.0.1:8443
+//! cargo run --example xks_proxy -- --config proxy.toml --listen 127.0.0.1:8443 --log
 //! ```
 //!
-//! The keys live in the memory of this process, and are gone when it ends unless the file gives their bytes: a key
+//! With `--log` each request is a line on standard error. The keys live in the memory of this process, and are gone when it ends unless the file gives their bytes: a key
 //! manager to test with, and nothing else. All that the file can say, with what holds where it is silent:
 //!
 //! ```toml
 //! listen = "127.0.0.1:8000"
 //! # allow_plain_http_beyond_loopback = false
+//!
+//! # [limits]
+//! # connections = 1024
+//! # connections_per_peer = 256         # behind a load balancer, who is the peer then: as many as connections
+//! # peer_rate = { per_second = 100, burst = 200 }     # of requests, before authentication; absent: none
 //!
 //! # [tls]                              # absent: plain HTTP
 //! # certificate = "chain.pem"
@@ -21,18 +26,21 @@
 //! [[tenant]]
 //! path = "/kms/xks/v1"
 //! regions = ["us-east-1"]
-//! # credentials = "credentials.json"   # of the KMS console's form, or a list of such; absent: a new one is made
+//! # credentials = ["credentials.json"] # of the KMS console's form, two while one takes over; absent: a new one
+//! # rate_limit = { per_second = 1800 } # of requests, after authentication; burst as above; absent: none
 //!
 //! [[tenant.key]]
 //! id = "usable"
 //! # usages = ["ENCRYPT", "DECRYPT"]
 //! # enabled = true
+//! # principals = ["arn:aws:iam::111122223333:role/Payroll"]     # who may use it; absent: everybody
 //! # bytes = "64 hexadecimal digits"    # absent: random
 //! ```
 #![expect(clippy::print_stdout, reason = "an example shows what happens")]
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use custom_key_store::backend::software::{KeyManager, SoftwareKey};
@@ -42,7 +50,7 @@ use custom_key_store::backend::{
 };
 use custom_key_store::xks::Region;
 use custom_key_store::xks::proxy::{
-    ClientIdentity, KeyGrant, Proxy, ServeOptions, ServerCertificate, Tenant, TlsOptions, serve,
+    ClientIdentity, KeyGrant, Proxy, RateLimit, ServeOptions, ServerCertificate, Tenant, TlsOptions, serve,
 };
 use serde::Deserialize;
 use tokio::net::TcpListener;
@@ -68,8 +76,31 @@ struct Settings {
     listen: String,
     #[serde(default)]
     allow_plain_http_beyond_loopback: bool,
+    #[serde(default)]
+    limits: Limits,
     tls: Option<Tls>,
     tenant: Vec<TenantSettings>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Limits {
+    connections: Option<usize>,
+    connections_per_peer: Option<usize>,
+    peer_rate: Option<Rate>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rate {
+    per_second: NonZeroU32,
+    burst: Option<NonZeroU32>,
+}
+
+impl From<Rate> for RateLimit {
+    fn from(rate: Rate) -> Self {
+        Self::per_second(rate.per_second).burst(rate.burst.unwrap_or(rate.per_second))
+    }
 }
 
 #[derive(Deserialize)]
@@ -86,7 +117,9 @@ struct Tls {
 struct TenantSettings {
     path: UriPath,
     regions: Vec<Region>,
-    credentials: Option<PathBuf>,
+    #[serde(default)]
+    credentials: Vec<PathBuf>,
+    rate_limit: Option<Rate>,
     #[serde(default)]
     key: Vec<Key>,
 }
@@ -99,6 +132,7 @@ struct Key {
     usages: Vec<String>,
     #[serde(default = "yes")]
     enabled: bool,
+    principals: Option<Vec<String>>,
     bytes: Option<String>,
 }
 
@@ -140,8 +174,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
         }
         None => return Err("plain HTTP is for loopback: give a [tls] section".into()),
     };
+    let options = limited(options, &settings.limits);
 
     let mut builder = Proxy::builder();
+    if let Some(rate) = settings.limits.peer_rate {
+        builder = builder.peer_rate_limit(rate.into());
+    }
     for tenant in settings.tenant {
         builder = builder.tenant(tenant_of(tenant, &format!("{scheme}://{address}")).await?);
     }
@@ -163,18 +201,34 @@ fn settings() -> Result<Settings, Box<dyn Error>> {
     let (mut config, mut listen) = (DEMO.to_owned(), None);
     let mut arguments = std::env::args().skip(1);
     while let Some(flag) = arguments.next() {
-        let value = arguments.next().ok_or_else(|| format!("{flag} needs a value"))?;
+        let mut value = || arguments.next().ok_or_else(|| format!("{flag} needs a value"));
         match &*flag {
             "--config" => {
-                config = std::fs::read_to_string(&value).map_err(|error| format!("{value}: {error}"))?
+                let path = value()?;
+                config = std::fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
             }
-            "--listen" => listen = Some(value),
-            _ => return Err(format!("{flag} is neither --config nor --listen").into()),
+            "--listen" => listen = Some(value()?),
+            "--log" => tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init(),
+            _ => return Err(format!("{flag} is none of --config, --listen and --log").into()),
         }
     }
-    let mut settings: Settings = toml::from_str(&config)?;
+    let mut settings: Settings = toml::from_str(&config).map_err(|error| {
+        // The error itself would show the line, and with it the bytes of a key.
+        let before = error.span().and_then(|span| config.get(..span.start)).unwrap_or_default();
+        format!("line {} of the configuration: {}", before.matches('\n').count() + 1, error.message())
+    })?;
     settings.listen = listen.unwrap_or(settings.listen);
     Ok(settings)
+}
+
+fn limited(mut options: ServeOptions, limits: &Limits) -> ServeOptions {
+    if let Some(connections) = limits.connections {
+        options = options.max_connections(connections);
+    }
+    if let Some(connections) = limits.connections_per_peer {
+        options = options.max_connections_per_peer(connections);
+    }
+    options
 }
 
 fn tls_options(tls: &Tls) -> Result<TlsOptions, Box<dyn Error>> {
@@ -201,32 +255,42 @@ async fn tenant_of(settings: TenantSettings, base: &str) -> Result<Tenant, Box<d
     for region in &settings.regions {
         tenant = tenant.region(region.clone());
     }
+    load_keys(&manager, &settings.key)?;
     for key in &settings.key {
-        manager.insert_key(key.id.clone(), software_key(key)?);
-        tenant = tenant.key(key.id.clone(), KeyGrant::new(key.id.clone()));
+        let mut grant = KeyGrant::new(key.id.clone());
+        if let Some(principals) = &key.principals {
+            grant = grant.only_for(principals);
+        }
+        tenant = tenant.key(key.id.clone(), grant);
         println!("  key {:<16} {:?}{}", key.id, key.usages, if key.enabled { "" } else { " disabled" });
     }
-    let credentials = match &settings.credentials {
-        Some(path) => credentials(path)?,
-        None => vec![XksProxyCredential::generate()?],
-    };
-    for credential in &credentials {
-        tenant = tenant.credential(credential.clone());
+    if let Some(rate) = settings.rate_limit {
+        tenant = tenant.rate_limit(rate.into());
+    }
+    for path in &settings.credentials {
+        tenant = tenant.credential(credential(path)?);
+    }
+    let mut user = "\"$ACCESS_KEY_ID:$SECRET_ACCESS_KEY\"".to_owned();
+    if settings.credentials.is_empty() {
+        let made = XksProxyCredential::generate()?;
+        // Shown, since nobody could use it otherwise; one from a file is not.
+        user = format!("{}:{}", made.access_key_id, String::from_utf8_lossy(made.secret_access_key.expose()));
+        tenant = tenant.credential(made);
     }
     let region = settings.regions.first().map_or("us-east-1", Region::as_str);
-    // A secret that was made just now is shown, since nobody could use it otherwise; one from a file is not.
-    let user = match (&settings.credentials, credentials.first()) {
-        (None, Some(made)) => {
-            format!("{}:{}", made.access_key_id, String::from_utf8_lossy(made.secret_access_key.expose()))
-        }
-        _ => "\"$ACCESS_KEY_ID:$SECRET_ACCESS_KEY\"".to_owned(),
-    };
     println!(
         "  curl --aws-sigv4 aws:amz:{region}:kms-xks-proxy --user {user} -H content-type:application/json \\\n    \
          -d '{{\"requestMetadata\":{{\"kmsRequestId\":\"1\",\"kmsOperation\":\"KmsHealthCheck\"}}}}' {base}{}/health",
         settings.path
     );
     Ok(tenant.build()?)
+}
+
+fn load_keys(manager: &KeyManager, keys: &[Key]) -> Result<(), Box<dyn Error>> {
+    for key in keys {
+        manager.insert_key(key.id.clone(), software_key(key)?);
+    }
+    Ok(())
 }
 
 fn software_key(key: &Key) -> Result<SoftwareKey, Box<dyn Error>> {
@@ -248,15 +312,12 @@ fn software_key(key: &Key) -> Result<SoftwareKey, Box<dyn Error>> {
     Ok(made.usages(usages).status(if key.enabled { KeyStatus::Enabled } else { KeyStatus::Disabled }))
 }
 
-fn credentials(path: &PathBuf) -> Result<Vec<XksProxyCredential>, Box<dyn Error>> {
-    let file = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let list: Vec<CredentialFile> = match serde_json::from_slice(&file) {
-        Ok(list) => list,
-        Err(_) => vec![serde_json::from_slice(&file)?],
-    };
-    let made = list.into_iter().map(|file| {
-        let Credential { access_key_id, raw_secret_access_key } = file.xks_proxy_authentication_credential;
-        Ok(XksProxyCredential::new(access_key_id, SecretAccessKey::new(&raw_secret_access_key)?))
-    });
-    made.collect()
+fn credential(path: &Path) -> Result<XksProxyCredential, Box<dyn Error>> {
+    let shown = path.display();
+    let file = std::fs::read(path).map_err(|error| format!("{shown}: {error}"))?;
+    // What the parser says is not repeated: it may quote the secret.
+    let file: CredentialFile = serde_json::from_slice(&file)
+        .map_err(|_| format!("{shown}: no credential of the form that the KMS console takes"))?;
+    let Credential { access_key_id, raw_secret_access_key } = file.xks_proxy_authentication_credential;
+    Ok(XksProxyCredential::new(access_key_id, SecretAccessKey::new(&raw_secret_access_key)?))
 }

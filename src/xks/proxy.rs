@@ -57,7 +57,8 @@
 //!
 //! Each request is one event of `tracing`, at `INFO` when it succeeded, `WARN` when it was refused and `ERROR` when
 //! the proxy or what stands behind it failed: all of the request's metadata, the operation, the external key id,
-//! the access key id, status, error, what the caller is not told of its reason, and the time taken. Never a
+//! the access key id (of a request that is refused, the one it claims, where its header can be read), status, error,
+//! what the caller is not told of its reason, and the time taken. Never a
 //! plaintext, a body, a secret, a signature or an `Authorization` header. What comes from the caller is cut and
 //! escaped, so that it cannot forge a line.
 //!
@@ -67,6 +68,9 @@
 //! - **Prevent a replay** within the five minutes for which a signature holds: the protocol cannot.
 //! - **Wipe what is not its own**: the buffers of HTTP, TLS and the operating system carry plaintexts too.
 //! - **Check revocation** of client certificates.
+//! - **Withstand a crowd**: limits of rate and of connections are for each peer, what all peers share (connections,
+//!   memory for bodies) is bounded and can be used up by many of them. Keeping strangers out is the network's affair, or
+//!   that of mutual TLS, which comes before HTTP.
 //! - **Hold keys**: whatever is a [`Connection`] can stand behind it, another proxy's client among them.
 //!
 //! [`Connection`]: crate::backend::Connection

@@ -13,6 +13,7 @@ mod verify;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use authorization::claimed_access_key_id;
 pub(crate) use keys::SigningKeys;
 pub(crate) use sign::Signer;
 pub(crate) use verify::{Reason, SignedRequest, Unauthenticated, Verifier};

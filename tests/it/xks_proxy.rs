@@ -2,7 +2,9 @@
 //! test is in `xks_proxy/ROWS.md`.
 
 mod faults;
+mod floods;
 mod health;
+mod http2;
 mod logging;
 mod operations;
 mod policy;
@@ -12,3 +14,4 @@ mod serving;
 mod signing;
 mod support;
 mod tls;
+mod traps;

@@ -1,6 +1,7 @@
 //! Reading a body from somebody who has not authenticated.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Buf as _;
@@ -12,7 +13,8 @@ use super::upstream::in_time;
 use crate::clock::Clock;
 use crate::secret::SecretBytes;
 
-/// What is set aside before anything was read; most bodies are smaller.
+/// What is set aside for a body before any of it has arrived. It is not allocated until then, so that a body that
+/// comes in one piece is copied into memory of its own size.
 const FIRST: usize = 2048;
 
 /// Why a body was not read.
@@ -28,17 +30,54 @@ pub(super) enum Unreadable {
     Crowded,
 }
 
-/// How much memory all bodies together may take while their senders have not authenticated, in units of [`UNIT`].
+/// In what units memory is counted.
 const UNIT: usize = 1024;
 
+/// So much memory, in bytes.
 pub(super) fn memory(bytes: usize) -> Semaphore {
     Semaphore::new((bytes / UNIT).clamp(1, Semaphore::MAX_PERMITS))
+}
+
+/// How much of the memory one peer may take; an extension of its requests.
+#[derive(Debug, Clone)]
+pub(super) struct Share(pub(super) Arc<Semaphore>);
+
+/// What bodies may take while their senders have not authenticated: all of them together, and those of one peer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Memory<'m> {
+    pub(super) all: &'m Semaphore,
+    pub(super) share: Option<&'m Share>,
+}
+
+/// A part of both.
+struct Taken<'m> {
+    all: SemaphorePermit<'m>,
+    share: Option<SemaphorePermit<'m>>,
+}
+
+impl<'m> Memory<'m> {
+    fn take(self, bytes: usize) -> Result<Taken<'m>, Unreadable> {
+        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
+        let take = |memory: &'m Semaphore| memory.try_acquire_many(units).map_err(|_| Unreadable::Crowded);
+        // The share first, so that a peer that has used up its own disturbs nobody.
+        let share = self.share.map(|share| take(&share.0)).transpose()?;
+        Ok(Taken { all: take(self.all)?, share })
+    }
+}
+
+impl Taken<'_> {
+    fn merge(&mut self, more: Self) {
+        self.all.merge(more.all);
+        if let (Some(share), Some(more)) = (&mut self.share, more.share) {
+            share.merge(more);
+        }
+    }
 }
 
 /// A body, and the memory that it takes up until it is dropped.
 pub(super) struct Read<'m> {
     bytes: SecretBytes,
-    _memory: SemaphorePermit<'m>,
+    _memory: Taken<'m>,
 }
 
 impl Read<'_> {
@@ -55,7 +94,7 @@ pub(super) async fn read<'m, B>(
     limit: usize,
     clock: &dyn Clock,
     timeout: Duration,
-    memory: &'m Semaphore,
+    memory: Memory<'m>,
 ) -> Result<Read<'m>, Unreadable>
 where
     B: Body + Send,
@@ -67,8 +106,8 @@ where
     }
     let work = async {
         let mut body = pin!(body);
-        // An announcement is not a body: nobody gets more memory than has been sent, but for a little.
-        let mut read = Growing::with_room(announced.clamp(FIRST, 4 * FIRST), memory)?;
+        // Whatever is announced: nobody gets more memory than has been sent, but for a little.
+        let mut read = Growing::new(memory)?;
         while let Some(frame) = poll_fn(|context| body.as_mut().poll_frame(context)).await {
             let Ok(mut data) = frame.map_err(|_| Unreadable::Broken)?.into_data() else {
                 // Trailers.
@@ -93,14 +132,14 @@ where
 struct Growing<'m> {
     bytes: SecretBytes,
     length: usize,
-    all: &'m Semaphore,
-    memory: SemaphorePermit<'m>,
+    memory: Memory<'m>,
+    taken: Taken<'m>,
 }
 
 impl<'m> Growing<'m> {
-    fn with_room(room: usize, all: &'m Semaphore) -> Result<Self, Unreadable> {
-        let memory = take(all, room)?;
-        Ok(Self { bytes: SecretBytes::new(vec![0; room]), length: 0, all, memory })
+    fn new(memory: Memory<'m>) -> Result<Self, Unreadable> {
+        let taken = memory.take(FIRST)?;
+        Ok(Self { bytes: SecretBytes::new(Vec::new()), length: 0, memory, taken })
     }
 
     fn append(&mut self, more: &[u8], limit: usize) -> Result<(), Unreadable> {
@@ -108,7 +147,7 @@ impl<'m> Growing<'m> {
         let room = self.bytes.len();
         if length > room {
             let larger = length.max((2 * room).min(limit));
-            self.memory.merge(take(self.all, larger - room)?);
+            self.taken.merge(self.memory.take(larger.saturating_sub(room.max(FIRST)))?);
             let mut larger = SecretBytes::new(vec![0; larger]);
             larger.expose_mut().iter_mut().zip(self.bytes.expose()).for_each(|(new, old)| *new = *old);
             self.bytes = larger;
@@ -122,11 +161,6 @@ impl<'m> Growing<'m> {
 
     fn finish(mut self) -> Read<'m> {
         self.bytes.truncate(self.length);
-        Read { bytes: self.bytes, _memory: self.memory }
+        Read { bytes: self.bytes, _memory: self.taken }
     }
-}
-
-fn take(all: &Semaphore, bytes: usize) -> Result<SemaphorePermit<'_>, Unreadable> {
-    let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
-    all.try_acquire_many(units).map_err(|_| Unreadable::Crowded)
 }

@@ -91,7 +91,9 @@ impl ProxyBuilder {
     }
 
     /// How much memory the bodies of all requests may take together, in bytes: 64 MiB unless it is set. They are read
-    /// before anybody has authenticated; what would be beyond is answered with `ThrottlingException`.
+    /// before anybody has authenticated; what would be beyond is answered with `ThrottlingException`. A body takes
+    /// 2 KiB at first, and more only as it arrives. Behind [`serve`](super::serve()) one peer has as large a part of it
+    /// as it may have of the [connections](super::ServeOptions::max_connections_per_peer), and enough for one body.
     pub const fn body_memory(mut self, bytes: usize) -> Self {
         self.body_memory = bytes;
         self
@@ -108,6 +110,9 @@ impl ProxyBuilder {
     /// How many requests one peer may send, whether it can authenticate or not; networks of IPv6 (/64) count as one
     /// peer. Unlimited unless it is set: a KMS calls from few addresses and often, and behind a load balancer all
     /// come from one. Needs the [`Peer`](super::Peer) of each request, which [`serve`](super::serve()) adds.
+    ///
+    /// It is kept in half a mebibyte, however many peers there are: two of them share a limit with a chance of one in
+    /// 65,536, drawn anew at each start, which nobody can bring about.
     pub const fn peer_rate_limit(mut self, limit: RateLimit) -> Self {
         self.peer_limit = Some(limit);
         self
@@ -153,6 +158,7 @@ impl ProxyBuilder {
             body_limit: self.body_limit,
             body_timeout: self.body_timeout,
             body_memory: body::memory(self.body_memory),
+            body_memory_size: self.body_memory,
             sizes: self.sizes,
             peers: self.peer_limit.map(PeerLimit::new),
             ping_path,

@@ -16,12 +16,12 @@ impl Credentials {
         self.0.iter().find(|(known, _)| known.as_str() == id).map(|(_, keys)| &**keys)
     }
 
-    /// One id, one secret (XKS-P-132).
-    pub(super) fn add(&mut self, credential: XksProxyCredential) -> Result<(), SetupError> {
+    /// One id, one secret (XKS-P-132), for requests from so many Regions.
+    pub(super) fn add(&mut self, credential: XksProxyCredential, regions: usize) -> Result<(), SetupError> {
         if self.find(credential.access_key_id.as_str()).is_some() {
             return Err(SetupError::CredentialExists);
         }
-        let keys = Arc::new(SigningKeys::new(credential.secret_access_key));
+        let keys = Arc::new(SigningKeys::new(credential.secret_access_key).for_regions(regions));
         self.0.push((credential.access_key_id, keys));
         Ok(())
     }

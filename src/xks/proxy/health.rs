@@ -1,6 +1,6 @@
 //! The health check: deep, cached for a while, never latching, never stale.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
@@ -39,14 +39,28 @@ pub(super) struct HealthCheck {
 
 struct Good {
     began: Instant,
-    link: Arc<Link>,
+    link: LinkId,
     health: Health,
+}
+
+/// Which connection it was, without keeping one that was exchanged alive.
+struct LinkId(Weak<Link>);
+
+impl LinkId {
+    fn of(link: &Arc<Link>) -> Self {
+        Self(Arc::downgrade(link))
+    }
+
+    /// No other can be at the same place, as long as there is a `Weak` of it.
+    fn is(&self, link: &Arc<Link>) -> bool {
+        std::ptr::eq(self.0.as_ptr(), Arc::as_ptr(link))
+    }
 }
 
 type Outcome = Result<Arc<Good>, BackendError>;
 
 struct Flight {
-    link: Arc<Link>,
+    link: LinkId,
     check: WeakShared<BoxFuture<'static, Outcome>>,
 }
 
@@ -75,7 +89,7 @@ impl HealthCheck {
     fn kept(&self, link: &Arc<Link>, now: Instant) -> Option<Arc<Good>> {
         let good = self.last.load_full()?;
         let young = now.saturating_duration_since(good.began) < self.age;
-        (young && Arc::ptr_eq(&good.link, link)).then_some(good)
+        (young && good.link.is(link)).then_some(good)
     }
 
     /// Joins the check that is under way, or begins one.
@@ -86,16 +100,17 @@ impl HealthCheck {
             if let Some(good) = self.kept(&link, shared.clock.monotonic()) {
                 return Ok(good);
             }
-            let under_way = flight.as_ref().filter(|flight| Arc::ptr_eq(&flight.link, &link));
+            let under_way = flight.as_ref().filter(|flight| flight.link.is(&link));
             // A check that has failed is over, even if somebody still has to pick its result up.
             let under_way =
                 under_way.and_then(|flight| flight.check.upgrade()).filter(|check| check.peek().is_none());
             if let Some(check) = under_way {
                 check
             } else {
-                let check = self.begin(shared, Arc::clone(&link), metadata);
+                let id = LinkId::of(&link);
+                let check = self.begin(shared, link, metadata);
                 let weak = check.downgrade();
-                *flight = weak.map(|check| Flight { link, check });
+                *flight = weak.map(|check| Flight { link: id, check });
                 check
             }
         };
@@ -123,7 +138,7 @@ impl HealthCheck {
             let metadata = RequestMetadata::new("custom-key-store health check", &operation, &request_id);
             let began = clock.monotonic();
             let health = probe(&*clock, deadline, &link, key.as_ref(), metadata).await?;
-            Ok(Arc::new(Good { began, link, health }))
+            Ok(Arc::new(Good { began, link: LinkId::of(&link), health }))
         }
         .boxed()
         .shared()

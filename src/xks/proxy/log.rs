@@ -68,9 +68,9 @@ impl<'a> Record<'a> {
     }
 
     /// Who claims to have signed, which need not be true.
-    pub(super) fn access_key_id(&mut self, id: &str) {
-        if !id.is_empty() && listening() {
-            self.said.access_key_id = Some(clean(id));
+    pub(super) fn access_key_id(&mut self, id: Option<&str>) {
+        if listening() {
+            self.said.access_key_id = id.map(clean);
         }
     }
 

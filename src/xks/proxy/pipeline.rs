@@ -5,7 +5,7 @@ use http::{Method, Request, StatusCode};
 use http_body::Body;
 
 use super::answer::{self, Failure, HttpResponse};
-use super::body::{self, Unreadable};
+use super::body::{self, Memory, Unreadable};
 use super::log::Record;
 use super::operate::{self, Asked};
 use super::service::Shared;
@@ -13,7 +13,7 @@ use super::{AuthorizationRequest, Decision, KeyGrant, Peer, Tenant, authorize};
 use crate::backend::BackendErrorKind;
 use crate::xks::body::EncodedBody;
 use crate::xks::path::{self, Route};
-use crate::xks::sigv4::{SignedRequest, Unauthenticated};
+use crate::xks::sigv4::{SignedRequest, Unauthenticated, claimed_access_key_id};
 use crate::xks::{ErrorName, ProxyOperation};
 
 /// Answers one request, and writes its line of the access log.
@@ -97,14 +97,13 @@ where
     let refused = |error: Unauthenticated| {
         Failure::new(ErrorName::AuthenticationFailed).because(error.reason().to_string())
     };
-    let (clock, memory) = (&*shared.clock, &shared.body_memory);
+    let clock = &*shared.clock;
+    let memory = Memory { all: &shared.body_memory, share: head.extensions.get() };
     let body = body::read(body, shared.body_limit, clock, shared.body_timeout, memory);
     let body = body.await.map_err(unreadable)?;
-    let mut claimed = String::new();
-    let verified =
-        inner.authenticate(signed, body.expose(), shared.clock.wall(), |id| id.clone_into(&mut claimed));
-    record.access_key_id(&claimed);
-    verified.map_err(refused)?;
+    let authenticated = inner.authenticate(signed, body.expose(), shared.clock.wall());
+    record.access_key_id(authenticated.ok().or_else(|| claimed_access_key_id(&head.headers)));
+    let access_key_id = authenticated.map_err(refused)?;
 
     // Read before quota and kill switch, so that the log can name the request; judged after them.
     let asked = Asked::parse(route.operation, body.expose());
@@ -125,7 +124,7 @@ where
         return inner.health.answer(shared, inner, asked.metadata()).await;
     }
     let grant = inner.grants.load().find(route.key).ok_or_else(|| Failure::new(ErrorName::KeyNotFound))?;
-    authorize(tenant, &grant, route, &claimed, &asked)?;
+    authorize(tenant, &grant, route, access_key_id, &asked)?;
     operate::carry_out(shared, inner, &grant, &asked).await
 }
 

@@ -3,6 +3,7 @@
 mod client;
 mod connection;
 mod options;
+mod peers;
 mod subject;
 mod tls;
 
@@ -12,20 +13,23 @@ pub use tls::{CertificateHandle, ServerCertificate, TlsOptions};
 
 use std::fmt;
 use std::future::pending;
-use std::pin::Pin;
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::sleep;
 
 use super::{Peer, Proxy};
 use connection::Connected;
+use peers::Peers;
 
 /// How long to wait when the system has no more sockets to give.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -91,8 +95,8 @@ pub struct ServerHandle {
 }
 
 impl ServerHandle {
-    /// Accepts nobody any more, lets requests that have arrived finish, up to the drain limit, and closes all
-    /// connections.
+    /// Accepts nobody any more, lets requests whose headers have arrived finish, up to the drain limit, and closes
+    /// all connections.
     pub fn shut_down(&self) {
         self.shut_down.send_replace(true);
     }
@@ -110,25 +114,39 @@ async fn accept(
     listener: TcpListener,
     proxy: Proxy,
     options: Arc<ServeOptions>,
-    mut told: watch::Receiver<bool>,
+    told: watch::Receiver<bool>,
 ) -> Drained {
     let mut tasks = JoinSet::new();
+    let most = options.max_connections_per_peer;
+    let peers = Peers::new(most, proxy.body_share(most, options.max_connections));
+    let admit = |socket: TcpStream, peer: SocketAddr, tasks: &mut JoinSet<()>| {
+        reap(tasks);
+        // Closed at once: whoever balances load tries the next server.
+        if tasks.len() >= options.max_connections {
+            return tracing::warn!(%peer, "too many connections");
+        }
+        let Some(seat) = peers.seat(peer.ip()) else {
+            return tracing::warn!(%peer, "too many connections of this peer");
+        };
+        let connected = Connected {
+            peer: Peer(peer),
+            proxy: proxy.clone(),
+            options: Arc::clone(&options),
+            told: told.clone(),
+            seat,
+        };
+        tasks.spawn(connected.serve(socket));
+    };
+    let mut stop = told.clone();
     loop {
         tokio::select! {
-            () = wait_for(&mut told) => break,
+            () = wait_for(&mut stop) => break,
             Some(_ended) = tasks.join_next() => {}
             accepted = listener.accept() => match accepted {
-                Ok((socket, peer)) if tasks.len() < options.max_connections => {
-                    let connected = Connected {
-                        peer: Peer(peer),
-                        proxy: proxy.clone(),
-                        options: Arc::clone(&options),
-                        told: told.clone(),
-                    };
-                    tasks.spawn(connected.serve(socket));
+                Ok((socket, peer)) => admit(socket, peer, &mut tasks),
+                Err(error) if is_of_one_connection(&error) => {
+                    tracing::debug!(error = %error, "a connection broke before it was accepted");
                 }
-                // Closed at once: whoever balances load tries the next server.
-                Ok((_socket, peer)) => tracing::warn!(%peer, "too many connections"),
                 Err(error) => {
                     tracing::warn!(error = %error, "no connection could be accepted");
                     sleep(ACCEPT_PAUSE).await;
@@ -139,18 +157,32 @@ async fn accept(
     // Whoever connects now is refused by the system.
     drop(listener);
 
-    let limit = Instant::now() + options.drain_limit;
+    let mut limit = pin!(sleep(options.drain_limit));
     loop {
         tokio::select! {
             ended = tasks.join_next() => if ended.is_none() {
                 return Drained { cut_off: 0 };
             },
-            () = sleep_until(limit) => break,
+            () = limit.as_mut() => break,
         }
     }
+    reap(&mut tasks);
     let cut_off = tasks.len();
     tasks.shutdown().await;
     Drained { cut_off }
+}
+
+/// Forgets the tasks that have ended, so that they do not count.
+fn reap(tasks: &mut JoinSet<()>) {
+    while tasks.try_join_next().is_some() {}
+}
+
+/// Whether it is the fault of whoever was to be accepted: to pause for it would let him keep others waiting.
+fn is_of_one_connection(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionAborted | ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset
+    )
 }
 
 /// Resolves when it has been said; never when nobody is left to say it.

@@ -52,6 +52,8 @@ pub(super) struct Shared {
     pub(super) body_limit: usize,
     pub(super) body_timeout: Duration,
     pub(super) body_memory: Semaphore,
+    /// All of it, in bytes.
+    pub(super) body_memory_size: usize,
     pub(super) sizes: SizeLimits,
     pub(super) peers: Option<PeerLimit>,
     pub(super) ping_path: String,
@@ -66,6 +68,13 @@ impl Proxy {
 
     pub(super) fn assemble(shared: Shared) -> Self {
         Self(Arc::new(shared))
+    }
+
+    /// How much of the memory for bodies belongs to whoever has `part` of `whole`, in bytes: enough for one body, if
+    /// there is as much.
+    pub(super) fn body_share(&self, part: usize, whole: usize) -> usize {
+        let (all, one) = (self.0.body_memory_size, self.0.body_limit);
+        (all / whole.max(1)).saturating_mul(part).max(one).min(all)
     }
 
     /// Serves another tenant from now on.

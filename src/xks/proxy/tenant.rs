@@ -10,7 +10,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use super::credentials::Credentials;
 use super::grants::Grants;
 use super::health::HealthCheck;
-use super::limit::{Bucket, RateLimit};
+use super::limit::{Quota, RateLimit};
 use super::{Authorizer, KeyGrant, SetupError, TenantBuilder};
 use crate::backend::{AccessKeyId, BackingKeyId, Connection, UriEndpoint, UriPath, XksProxyCredential};
 use crate::value::InvalidValue;
@@ -46,18 +46,6 @@ pub(super) struct Link(pub(super) Arc<dyn Connection>);
 
 #[derive(Debug)]
 pub(super) struct Policy(pub(super) Arc<dyn Authorizer>);
-
-#[derive(Debug)]
-pub(super) struct Quota {
-    limit: RateLimit,
-    bucket: Bucket,
-}
-
-impl Quota {
-    pub(super) fn new(limit: RateLimit) -> Self {
-        Self { limit, bucket: Bucket::default() }
-    }
-}
 
 /// Making one.
 impl Tenant {
@@ -107,7 +95,8 @@ impl Tenant {
     ///
     /// [`CredentialExists`](SetupError::CredentialExists) when the access key id is there, whatever its secret.
     pub fn add_credential(&self, credential: XksProxyCredential) -> Result<(), SetupError> {
-        self.change(&self.0.credentials, |credentials| credentials.add(credential))
+        let regions = self.0.verifiers.len();
+        self.change(&self.0.credentials, |credentials| credentials.add(credential, regions))
     }
 
     /// Accepts a credential no longer: the last step of a rotation. `false` when it was not there. Without any,
@@ -144,8 +133,14 @@ impl Tenant {
     }
 
     /// Sets the quota, charged after authentication; `None` for no limit.
+    ///
+    /// The same share of it is used up as of the quota before it, so that a change grants nobody a fresh burst. One
+    /// that comes where there was none begins unused.
     pub fn set_rate_limit(&self, limit: Option<RateLimit>) {
-        self.0.quota.store(limit.map(|limit| Arc::new(Quota::new(limit))));
+        let _one_at_a_time = self.0.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.0.quota.load_full();
+        let quota = limit.map(|limit| before.map_or_else(|| Quota::new(limit), |before| before.with(limit)));
+        self.0.quota.store(quota.map(Arc::new));
     }
 
     /// Sets who decides on requests beyond the grants; `None` for nobody.
@@ -175,21 +170,20 @@ impl Tenant {
 }
 
 impl Inner {
-    /// Verifies the signature. `claimed` is told who claims to have signed, as soon as that is known.
-    pub(super) fn authenticate(
-        &self,
-        request: SignedRequest<'_>,
+    /// Verifies the signature, and says whose it is.
+    pub(super) fn authenticate<'a>(
+        &'a self,
+        request: SignedRequest<'a>,
         body: &[u8],
         now: SystemTime,
-        claimed: impl FnOnce(&str),
-    ) -> Result<(), Unauthenticated> {
+    ) -> Result<&'a str, Unauthenticated> {
         let mut refusal = Unauthenticated::from(Reason::ScopeRegion);
         for verifier in &self.verifiers {
             match verifier.claim(request, now) {
                 Ok(claim) => {
-                    claimed(claim.access_key_id());
                     let credentials = self.credentials.load();
-                    return claim.verify(body, credentials.find(claim.access_key_id()));
+                    claim.verify(body, credentials.find(claim.access_key_id()))?;
+                    return Ok(claim.access_key_id());
                 }
                 Err(other) if other.reason() == Reason::ScopeRegion => {}
                 Err(other) => refusal = other,
@@ -200,7 +194,7 @@ impl Inner {
 
     /// Charges one request at `now`, in nanoseconds since the proxy began.
     pub(super) fn is_within_quota(&self, now: u64) -> bool {
-        self.quota.load().as_ref().is_none_or(|quota| quota.bucket.take(quota.limit, now))
+        self.quota.load().as_ref().is_none_or(|quota| quota.take(now))
     }
 }
 

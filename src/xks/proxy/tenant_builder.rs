@@ -10,7 +10,8 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use super::credentials::Credentials;
 use super::grants::Grants;
 use super::health::HealthCheck;
-use super::tenant::{Inner, Link, Policy, Quota};
+use super::limit::Quota;
+use super::tenant::{Inner, Link, Policy};
 use super::{Authorizer, KeyGrant, RateLimit, SetupError, Tenant};
 use crate::backend::{BackingKeyId, Connection, UriEndpoint, UriPath, XksProxyCredential};
 use crate::xks::sigv4::Verifier;
@@ -58,7 +59,7 @@ impl TenantBuilder {
         }
     }
 
-    /// Adds a Region that a KMS calls from. One at least; more than two cost a derivation with many requests.
+    /// Adds a Region that a KMS calls from. One at least.
     pub fn region(mut self, region: Region) -> Self {
         self.regions.push(region);
         self
@@ -143,11 +144,7 @@ impl TenantBuilder {
             health_age,
         } = self;
 
-        let mut accepted = Credentials::default();
-        for credential in credentials {
-            accepted.add(credential)?;
-        }
-        if accepted.ids().next().is_none() {
+        if credentials.is_empty() {
             return Err(SetupError::NoCredential);
         }
         if regions.is_empty() {
@@ -159,6 +156,12 @@ impl TenantBuilder {
         let mut seen = HashSet::new();
         let verifiers = regions.into_iter().filter(|region| seen.insert(region.as_str().to_owned()));
         let verifiers = verifiers.map(|region| Verifier::new(region).map_err(SetupError::Random));
+        let verifiers = verifiers.collect::<Result<Vec<_>, _>>()?;
+
+        let mut accepted = Credentials::default();
+        for credential in credentials {
+            accepted.add(credential, verifiers.len())?;
+        }
 
         let mut grants = Grants::new(every_key);
         for (id, grant) in keys {
@@ -170,7 +173,7 @@ impl TenantBuilder {
             }
         }
         Ok(Tenant::assemble(Inner {
-            verifiers: verifiers.collect::<Result<_, _>>()?,
+            verifiers,
             path,
             endpoint,
             connection: ArcSwap::from_pointee(Link(connection)),

@@ -1,5 +1,8 @@
 //! The `Authorization` header, read: any bytes give an [`Authorization`] or a reason.
 
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+
 use super::{ALGORITHM, AUTHORITY, HOST, X_AMZ_DATE};
 
 /// Longer than any genuine header, and short enough to be read by anyone who has not authenticated.
@@ -102,6 +105,13 @@ impl<'a> Authorization<'a> {
     pub(super) fn signed_headers(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         self.signed_headers.split(';')
     }
+}
+
+/// Who claims to have signed a request that is refused, for the log: of a header of the right form, the first if there
+/// are several.
+pub(crate) fn claimed_access_key_id(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(AUTHORIZATION)?;
+    Authorization::parse(value.as_bytes()).ok().map(|claimed| claimed.access_key_id)
 }
 
 /// Without the signature: whoever reads a log within five minutes could replay it (XKS-P-155).

@@ -12,10 +12,11 @@ use super::{SERVICE, TERMINATOR};
 use crate::backend::SecretAccessKey;
 use crate::xks::Region;
 
-/// As many as a proxy needs around midnight for two Regions.
-const KEPT: usize = 4;
+/// How many days there can be at once: around midnight that of the request is not always ours.
+const DAYS: usize = 2;
 
-/// A secret access key and the signing keys derived from it lately.
+/// A secret access key and the signing keys derived from it lately: as many as can be in use at once, one for each day
+/// and Region. Each credential has its own, so that how many of those there are does not matter.
 ///
 /// A verifier derives a key only for its own Regions and for days within the allowed skew, so nobody can fill the
 /// cache. AWS-LC wipes a key when it is freed; the links of the chain on the way to it are its tags, which nobody
@@ -23,6 +24,7 @@ const KEPT: usize = 4;
 pub(crate) struct SigningKeys {
     secret: SecretAccessKey,
     kept: ArcSwap<Vec<Arc<SigningKey>>>,
+    most: usize,
 }
 
 pub(super) struct SigningKey {
@@ -38,8 +40,15 @@ impl SigningKey {
 }
 
 impl SigningKeys {
+    /// For one Region.
     pub(crate) fn new(secret: SecretAccessKey) -> Self {
-        Self { secret, kept: ArcSwap::default() }
+        Self { secret, kept: ArcSwap::default(), most: DAYS }
+    }
+
+    /// The same for so many Regions.
+    pub(crate) const fn for_regions(mut self, regions: usize) -> Self {
+        self.most = regions.saturating_mul(DAYS);
+        self
     }
 
     /// The key for this day and Region, kept or derived.
@@ -51,7 +60,7 @@ impl SigningKeys {
         }
         let key = Arc::new(derive(&self.secret, day, region));
         // Two threads may both derive: the later one wins, which costs a derivation and nothing else.
-        let newest = [Arc::clone(&key)].into_iter().chain(kept.iter().cloned()).take(KEPT).collect();
+        let newest = [Arc::clone(&key)].into_iter().chain(kept.iter().cloned()).take(self.most).collect();
         self.kept.store(Arc::new(newest));
         key
     }

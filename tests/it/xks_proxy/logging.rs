@@ -3,14 +3,18 @@
 use std::cell::RefCell;
 use std::fmt::{self, Write as _};
 use std::sync::{Arc, Mutex, Once};
+use std::time::Duration;
 
 use custom_key_store::backend::BackendErrorKind;
 use custom_key_store::backend::software::{Fault, Method};
-use custom_key_store::xks::proxy::{AuthorizationRequest, Authorizer, Decision};
+use custom_key_store::xks::proxy::{AuthorizationRequest, Authorizer, Decision, KeyGrant, ServeOptions};
 use tracing::field::{Field, Visit};
 use tracing::span;
 
-use super::support::{Call, ID, KEY, Rig, SECRET, base64, decrypt_body, encrypt_body, health_body, until};
+use super::http2::http2;
+use super::support::{
+    Call, ID, KEY, Rig, SECRET, base64, decrypt_body, encrypt_body, health_body, key_id, until,
+};
 
 /// Keeps every event of every library as a line.
 #[derive(Clone, Default)]
@@ -116,10 +120,15 @@ async fn a_line_for_each_request_without_a_secret() {
     client.send(&encrypt).await.is_error(500, "InternalException");
     rig.tenant.set_authorizer(Some(Arc::new(Never)));
     client.send(&encrypt).await.is_error(403, "AccessDeniedException");
+    let grant = KeyGrant::new(key_id("in-key"));
+    rig.tenant.set_authorizer(None);
+    rig.tenant.set_key(&key_id(KEY), grant.clone().only_for(["somebody else"])).unwrap();
+    client.send(&encrypt).await.is_error(403, "AccessDeniedException");
+    rig.tenant.set_key(&key_id(KEY), grant).unwrap();
     rig.tenant.suspend();
     client.send(&encrypt).await.is_error(400, "InvalidStateException");
 
-    until(|| lines.access().len() == 7).await;
+    until(|| lines.access().len() == 8).await;
     let access = lines.access();
     let has = |index: usize, parts: &[&str]| {
         let line: &String = &access[index];
@@ -154,7 +163,9 @@ async fn a_line_for_each_request_without_a_secret() {
     has(5, whole);
     has(5, &["WARN", "status=403", "error=AccessDeniedException", "rule=statement 42: never"]);
     has(6, whole);
-    has(6, &["WARN", "status=400", "error=InvalidStateException"]);
+    has(6, &["WARN", "status=403", "error=AccessDeniedException", "rule=the key's grant: only_for"]);
+    has(7, whole);
+    has(7, &["WARN", "status=400", "error=InvalidStateException"]);
 
     let all = lines.0.lock().unwrap().join("\n");
     let ciphertext = encrypted["ciphertext"].as_str().unwrap().to_owned();
@@ -175,6 +186,57 @@ async fn a_line_for_each_request_without_a_secret() {
     }
 }
 
+/// XKS-P-146, XKS-P-150: who claims to have signed is a line's most useful part when clock or scope are wrong, or the
+/// secret is; the caller cannot tell one from the other.
+#[tokio::test]
+async fn whoever_is_refused_is_named_as_he_names_himself() {
+    let lines = Lines::listen();
+    let rig = Rig::new().await;
+    let mut client = rig.client().await;
+    let right = Call::new("health", &health_body());
+    let changed = |change: &dyn Fn(&mut Call)| {
+        let mut call = right.clone();
+        change(&mut call);
+        call
+    };
+    let mut bodies = Vec::new();
+    for (index, (reason, call)) in [
+        ("another Region", changed(&|call| call.region = "us-west-2".into())),
+        ("another service", changed(&|call| call.service = "kms".into())),
+        ("clock is 3600 seconds", changed(&|call| call.date = "20260115T113456Z".into())),
+        ("header is malformed", changed(&|call| call.date = "20260115T99".into())),
+        ("is unknown", changed(&|call| call.id = "NOBODYNOBODYNOBODYNOBODY".into())),
+        ("signature is another", changed(&|call| call.secret = SECRET.replace('5', "6"))),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let reply = client.send(&call).await;
+        reply.is_error(401, "AuthenticationFailedException");
+        bodies.push(reply.body);
+        until(|| lines.access().len() > index).await;
+        let line = &lines.access()[index];
+        assert!(line.contains(reason), "{reason} is not in {line}");
+        assert!(line.contains(&format!("access_key_id={} ", call.id)), "nobody is named in {line}");
+    }
+    assert!(bodies.iter().all(|body| *body == bodies[0]));
+
+    // Cut, and nothing but printable ASCII gets so far. A header that cannot be read names nobody.
+    let long = changed(&|call| {
+        call.id = "A".repeat(3000);
+        call.region = "us-west-2".into();
+    });
+    client.send(&long).await.is_error(401, "AuthenticationFailedException");
+    client
+        .send_bytes(&right.bytes_with("authorization: AWS4-HMAC-SHA256 Credential=NOBODY/1\r\n"))
+        .await
+        .is_error(401, "AuthenticationFailedException");
+    until(|| lines.access().len() == 8).await;
+    let access = lines.access();
+    assert!(access[6].contains(&"A".repeat(2048)) && !access[6].contains(&"A".repeat(2049)));
+    assert!(!access[7].contains("NOBODY"));
+}
+
 /// XKS-P-150: nobody forges a line, or fills the disk with one.
 #[tokio::test]
 async fn what_the_caller_says_is_escaped_and_cut() {
@@ -188,6 +250,29 @@ async fn what_the_caller_says_is_escaped_and_cut() {
     let line = lines.access().remove(0);
     assert!(!line.contains(['\n', '\u{1b}', '\u{2028}', '\u{202e}']));
     assert!(line.contains("one\\nINFO") && line.len() < 3000);
+}
+
+/// Over HTTP/2 a request is a task of its own, and ends with its connection all the same: when the caller resets it,
+/// when it is cut off by a shutdown, and when the server is dropped.
+#[tokio::test]
+async fn no_request_outlives_its_connection() {
+    let lines = Lines::listen();
+    let call = Call::on_key("encrypt", KEY, &encrypt_body(b"x", None));
+    for (index, way) in ["reset", "shutdown", "dropped"].into_iter().enumerate() {
+        let options = ServeOptions::plain_http().drain_limit(Duration::ZERO);
+        let rig = Rig::with_options(options).await;
+        rig.manager.inject(Method::Encrypt, Fault::Hang);
+        let (mut http, _connection) = http2(rig.client().await.0).await;
+        let answer = tokio::spawn(http.send_request(call.http2()));
+        until(|| rig.manager.calls(Method::Encrypt) == 1).await;
+        match way {
+            "reset" => answer.abort(),
+            "shutdown" => rig.handle.shut_down(),
+            _ => rig.serving.abort(),
+        }
+        until(|| lines.access().len() > index).await;
+        assert!(lines.access()[index].contains("abandoned"), "{way}");
+    }
 }
 
 /// A caller that goes away is said to have done so.

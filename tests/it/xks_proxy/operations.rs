@@ -1,5 +1,6 @@
 //! The four operations: what they give, and what they refuse.
 
+use custom_key_store::backend::software::{Fault, Method};
 use custom_key_store::backend::{KeyStatus, KeyUsages};
 use custom_key_store::xks::proxy::KeyGrant;
 use serde_json::{Value, json};
@@ -113,6 +114,17 @@ async fn every_kind_of_key() {
     // XKS-P-43: nothing of that has changed a key; its owner can.
     assert!(rig.manager.set_key_status(&key_id("in-key"), KeyStatus::Disabled));
     client.send(&Call::on_key("encrypt", KEY, &encrypt_body(b"x", None))).await.is_error(400, STATE.1);
+}
+
+/// XKS-P-23, weak spot 1: a key of another kind is said to be one, so that no KMS key is made of it, and never passes
+/// for an AES_256.
+#[tokio::test]
+async fn a_key_of_another_kind_is_named() {
+    let rig = Rig::new().await;
+    let describe = Call::on_key("metadata", KEY, &describe_body());
+    rig.manager.inject(Method::DescribeKey, Fault::Corrupt);
+    assert_eq!(rig.send(&describe).await.ok()["keySpec"], "AES_257");
+    assert_eq!(rig.send(&describe).await.ok()["keySpec"], "AES_256");
 }
 
 /// A grant takes away from what its key can do and adds nothing.

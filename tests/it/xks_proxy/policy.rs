@@ -134,6 +134,38 @@ async fn a_tenant_has_a_quota() {
     client.send(&call).await.ok();
 }
 
+/// Another limit is no gift: what share of the old one was used up is used up of the new one.
+#[tokio::test]
+async fn another_quota_grants_no_fresh_burst() {
+    let limit = |rate: u32, burst: u32| {
+        Some(RateLimit::per_second(NonZeroU32::new(rate).unwrap()).burst(NonZeroU32::new(burst).unwrap()))
+    };
+    let rig = Rig::new().await;
+    rig.tenant.set_rate_limit(limit(10, 2));
+    let mut client = rig.client().await;
+    let call = Call::on_key("encrypt", KEY, &encrypt_body(b"x", None));
+    client.send(&call).await.ok();
+    client.send(&call).await.ok();
+    // Larger, smaller, of the other shape, and one after another without a request between them.
+    for (rate, burst) in [(1000, 1000), (10, 100), (1, 1), (10, 2)] {
+        rig.tenant.set_rate_limit(limit(rate, burst));
+        client.send(&call).await.is_error(429, "ThrottlingException");
+    }
+    rig.tenant.set_rate_limit(limit(1000, 1000));
+    rig.tenant.set_rate_limit(limit(10, 10));
+    client.send(&call).await.is_error(429, "ThrottlingException");
+
+    // Half of it is there again, and half of whatever comes.
+    rig.clock.advance(Duration::from_millis(500));
+    rig.tenant.set_rate_limit(limit(1, 4));
+    client.send(&call).await.ok();
+    client.send(&call).await.ok();
+    client.send(&call).await.is_error(429, "ThrottlingException");
+    rig.clock.advance(Duration::from_secs(1));
+    client.send(&call).await.ok();
+    client.send(&call).await.is_error(429, "ThrottlingException");
+}
+
 /// The key manager's kill switch: everything, health included, and only after authentication.
 #[tokio::test]
 async fn a_tenant_is_suspended_and_resumed() {

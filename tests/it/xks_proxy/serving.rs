@@ -5,10 +5,17 @@ use std::time::{Duration, Instant};
 use custom_key_store::backend::software::{Fault, Method};
 use custom_key_store::xks::proxy::ServeOptions;
 use tokio::io::AsyncWriteExt as _;
+use tokio::time::timeout;
 
-use super::support::{Call, Client, KEY, PATH, Rig, encrypt_body, health_body, until};
+use super::http2::http2;
+use super::support::{Call, Client, KEY, LONG, PATH, Rig, encrypt_body, health_body, until};
 
 const SHORT: Duration = Duration::from_millis(150);
+
+/// Closes nobody for being silent.
+fn patient() -> ServeOptions {
+    ServeOptions::plain_http().first_request_timeout(Duration::from_secs(3600))
+}
 
 fn health() -> Call {
     Call::new("health", &health_body())
@@ -44,6 +51,85 @@ async fn who_falls_silent_is_closed() {
     half.closed().await;
 }
 
+/// One rule for both versions of HTTP: the idle timeout counts from the last answer, however long a first request may
+/// take; and a first request may take that long, however short the idle timeout is.
+#[tokio::test]
+async fn the_two_patiences_are_apart() {
+    let hour = Duration::from_secs(3600);
+    let rig =
+        Rig::with_options(ServeOptions::plain_http().first_request_timeout(hour).idle_timeout(SHORT)).await;
+    let mut late = rig.client().await;
+    let bytes = health().bytes();
+    late.0.write_all(&bytes[..20]).await.unwrap();
+
+    let mut one = rig.client().await;
+    one.send(&health()).await.ok();
+    let (mut http, ended) = http2(rig.client().await.0).await;
+    assert_eq!(http.send_request(health().http2()).await.unwrap().status(), 200);
+    one.closed().await;
+    timeout(LONG, ended).await.unwrap().unwrap();
+
+    late.send_bytes(&bytes[20..]).await.ok();
+    late.closed().await;
+}
+
+/// A request in flight keeps its connection, and the silence begins when it ends.
+#[tokio::test]
+async fn a_connection_in_use_is_left_alone() {
+    let rig = Rig::with_options(ServeOptions::plain_http().idle_timeout(SHORT)).await;
+    let encrypt = Call::on_key("encrypt", KEY, &encrypt_body(b"x", None));
+    rig.manager.always(Method::Encrypt, Fault::Delay(Duration::from_millis(100)));
+    let (mut http, ended) = http2(rig.client().await.0).await;
+    let mut slow = rig.client().await;
+    let answer = tokio::spawn(http.send_request(encrypt.http2()));
+    slow.0.write_all(&encrypt.bytes()).await.unwrap();
+    until(|| rig.clock.sleepers() == 4).await;
+    // By now it is longer than the idle timeout that they have been quiet.
+    let mut idle = rig.client().await;
+    idle.send(&Call::on_key("metadata", KEY, &super::support::describe_body())).await.ok();
+    idle.closed().await;
+    rig.clock.advance(Duration::from_millis(100));
+    assert_eq!(answer.await.unwrap().unwrap().status(), 200);
+    slow.receive().await.ok();
+    slow.closed().await;
+    timeout(LONG, ended).await.unwrap().unwrap();
+}
+
+/// Who sends and does not read: the answers fill what buffers there are, then nothing moves, and that is silence.
+#[tokio::test]
+async fn who_does_not_read_is_closed() {
+    let rig = Rig::with_options(ServeOptions::plain_http().idle_timeout(SHORT)).await;
+    let mut client = rig.client().await;
+    let pings = b"GET /ping HTTP/1.1\r\nhost: a\r\n\r\n".repeat(100);
+    timeout(LONG, async { while client.0.write_all(&pings).await.is_ok() {} }).await.unwrap();
+    rig.send(&health()).await.ok();
+}
+
+/// However long a limit of time is, it is none that the clock cannot tell.
+#[tokio::test]
+async fn a_limit_of_time_may_be_any() {
+    let most = Duration::MAX;
+    let options = ServeOptions::plain_http()
+        .handshake_timeout(most)
+        .first_request_timeout(most)
+        .idle_timeout(most)
+        .drain_limit(most);
+    let rig = Rig::with(|tenant| tenant, |proxy| proxy.deadline(most).body_timeout(most), options).await;
+    let mut client = rig.client().await;
+    client.send(&health()).await.ok();
+    client.send(&health()).await.ok();
+    rig.handle.shut_down();
+    client.closed().await;
+    assert_eq!(rig.serving.await.unwrap().cut_off, 0);
+
+    let none = Duration::ZERO;
+    let options = ServeOptions::plain_http().idle_timeout(none).drain_limit(none);
+    let rig = Rig::with_options(options).await;
+    let mut client = rig.client().await;
+    client.send(&health()).await.ok();
+    client.closed().await;
+}
+
 /// A body that does not come: the proxy's own limit of time.
 #[tokio::test]
 async fn a_slow_body_is_refused() {
@@ -70,7 +156,7 @@ async fn a_long_header_is_refused() {
 
 #[tokio::test]
 async fn there_are_so_many_connections_and_no_more() {
-    let rig = Rig::with_options(ServeOptions::plain_http().max_connections(2)).await;
+    let rig = Rig::with_options(patient().max_connections(2)).await;
     let (mut one, mut two) = (rig.client().await, rig.client().await);
     one.send(&health()).await.ok();
     two.send(&health()).await.ok();
@@ -78,15 +164,39 @@ async fn there_are_so_many_connections_and_no_more() {
     three.closed().await;
     one.send(&health()).await.ok();
     drop(one);
-    // There is room again as soon as the server has seen it.
-    loop {
-        let mut next = rig.client().await;
-        next.0.write_all(&health().bytes()).await.unwrap();
-        let mut first = [0; 1];
-        if tokio::io::AsyncReadExt::read(&mut next.0, &mut first).await.is_ok_and(|read| read == 1) {
-            break;
+    another_is_let_in(&rig).await;
+}
+
+/// One peer cannot take all there are: another address is let in, and the first again when one of its own has gone.
+#[tokio::test]
+async fn a_peer_has_so_many_connections_and_no_more() {
+    let rig = Rig::with_options(patient().max_connections_per_peer(2)).await;
+    let (mut one, mut two) = (rig.client().await, rig.client().await);
+    one.send(&health()).await.ok();
+    two.send(&health()).await.ok();
+    rig.client().await.closed().await;
+    let mut other = rig.client_from("127.0.0.2:0").await;
+    other.send(&health()).await.ok();
+    one.send(&health()).await.ok();
+    drop(one);
+    another_is_let_in(&rig).await;
+    two.send(&health()).await.ok();
+}
+
+/// There is room again as soon as the server has seen that somebody has gone.
+async fn another_is_let_in(rig: &Rig) {
+    let tried = async {
+        loop {
+            let mut next = rig.client().await;
+            if next.0.write_all(&health().bytes()).await.is_ok() {
+                let mut first = [0; 1];
+                if tokio::io::AsyncReadExt::read(&mut next.0, &mut first).await.is_ok_and(|read| read == 1) {
+                    return;
+                }
+            }
         }
-    }
+    };
+    timeout(LONG, tried).await.unwrap();
 }
 
 /// Weak spot 12: a request in flight is answered, then its connection ends; nobody new is let in.
@@ -109,6 +219,26 @@ async fn a_shutdown_lets_requests_finish() {
     let drained = rig.serving.await.unwrap();
     assert_eq!(drained.cut_off, 0);
     assert!(tokio::net::TcpStream::connect(rig.address).await.is_err());
+}
+
+/// A shutdown waits for requests, not for those who have none: silent, with a part of a first header, or of another.
+#[tokio::test]
+async fn a_shutdown_waits_for_no_silence() {
+    let hour = Duration::from_secs(3600);
+    let rig = Rig::with_options(patient().idle_timeout(hour).drain_limit(hour)).await;
+    let (mut silent, mut half, mut again) = (rig.client().await, rig.client().await, rig.client().await);
+    half.0.write_all(b"POST /kms/xks/v1/health HTTP/1.1\r\nhost: a\r\n").await.unwrap();
+    again.send(&health()).await.ok();
+    again.0.write_all(b"POST /kms").await.unwrap();
+    let (mut http, ended) = http2(rig.client().await.0).await;
+    assert_eq!(http.send_request(health().http2()).await.unwrap().status(), 200);
+    rig.send(&health()).await.ok();
+    rig.handle.shut_down();
+    silent.closed().await;
+    half.closed().await;
+    again.closed().await;
+    timeout(LONG, ended).await.unwrap().unwrap();
+    assert_eq!(timeout(LONG, rig.serving).await.unwrap().unwrap().cut_off, 0);
 }
 
 /// What does not end by itself is cut off at the limit.

@@ -159,6 +159,11 @@ async fn every_flaw_gives_the_same_answer() {
         let mut call = Call::new(operation, &json!({}));
         call.secret = SECRET.replace('5', "6");
         client.send(&call).await.is_error(401, "AuthenticationFailedException");
+        for id in [format!("Invalid{ID}"), "NOBODYNOBODYNOBODYNOBODY".to_owned()] {
+            let mut call = Call::new(operation, &json!({}));
+            call.id = id;
+            client.send(&call).await.is_error(401, "AuthenticationFailedException");
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use custom_key_store::xks::proxy::{
 };
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -34,7 +34,7 @@ pub(super) const DATE: &str = "20260115T123456Z";
 pub(super) const NOW: u64 = 1_768_480_496;
 pub(super) const KEY: &str = "ext-key_01.v2";
 /// No wait of a test is longer; none of them is meant to come near.
-const LONG: Duration = Duration::from_secs(20);
+pub(super) const LONG: Duration = Duration::from_secs(20);
 
 pub(super) fn key_id(id: &str) -> BackingKeyId {
     BackingKeyId::new(id).unwrap()
@@ -288,6 +288,13 @@ impl Rig {
 
     pub(super) async fn client(&self) -> Client {
         Client::connect(self.address).await
+    }
+
+    /// One that comes from this address.
+    pub(super) async fn client_from(&self, address: &str) -> Client {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(address.parse().unwrap()).unwrap();
+        Client(socket.connect(self.address).await.unwrap())
     }
 
     /// Sends one request on a connection of its own.

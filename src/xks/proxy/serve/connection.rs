@@ -3,18 +3,20 @@
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::rt::{Read, Write};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tower_service::Service as _;
 
+use super::peers::Seat;
 use super::{ServeOptions, wait_for};
 use crate::xks::proxy::{Peer, Proxy};
 
@@ -24,6 +26,8 @@ pub(super) struct Connected {
     pub(super) proxy: Proxy,
     pub(super) options: Arc<ServeOptions>,
     pub(super) told: watch::Receiver<bool>,
+    /// Free for the next when this is dropped.
+    pub(super) seat: Seat,
 }
 
 impl Connected {
@@ -51,14 +55,10 @@ impl Connected {
         let activity = Arc::new(Activity::begin());
         let mut http = auto::Builder::new(TokioExecutor::new());
         let options = &*self.options;
-        // hyper's timer runs while a connection is idle too, so it cannot be shorter than that may last; what
-        // trickles in before the first request is bounded below.
-        http.http1()
-            .timer(TokioTimer::new())
-            .header_read_timeout(options.idle_timeout)
-            .max_buf_size(options.max_header_bytes);
+        // How long a header may take is seen to below, by one rule for both versions, as hyper has a timer for the
+        // first of them alone.
+        http.http1().header_read_timeout(None).max_buf_size(options.max_header_bytes);
         http.http2()
-            .timer(TokioTimer::new())
             .max_concurrent_streams(options.max_concurrent_streams)
             // Enough for the longest request, and no more: what is buffered below us is buffered for anybody.
             .initial_stream_window_size(64 * 1024)
@@ -68,6 +68,7 @@ impl Connected {
         let service = service_fn(|mut request: http::Request<Incoming>| {
             let busy = Busy::begin(&activity);
             request.extensions_mut().insert(self.peer);
+            request.extensions_mut().insert(self.seat.share().clone());
             let answer = self.proxy.clone().call(request);
             async move {
                 let _until_answered = busy;
@@ -75,9 +76,8 @@ impl Connected {
             }
         });
         let mut connection = pin!(http.serve_connection(io, service));
-        let mut leaving = false;
+        let mut leaving = None;
         loop {
-            let patience = activity.patience(options);
             tokio::select! {
                 ended = connection.as_mut() => {
                     if let Err(error) = ended {
@@ -85,11 +85,11 @@ impl Connected {
                     }
                     return;
                 }
-                () = wait_for(&mut self.told), if !leaving => {
-                    leaving = true;
+                () = wait_for(&mut self.told), if leaving.is_none() => {
+                    leaving = Some(Instant::now());
                     connection.as_mut().graceful_shutdown();
                 }
-                () = sleep_until(patience) => if activity.is_over(options) {
+                () = sleep(activity.look_again(options, leaving)) => if activity.is_over(options, leaving) {
                     tracing::debug!(%peer, "the connection was idle for too long");
                     return;
                 },
@@ -97,6 +97,12 @@ impl Connected {
         }
     }
 }
+
+/// How long an answer may take to be written while the server shuts down, and a client to see that it has to go:
+/// otherwise whoever sends half a header, or does not read, would hold up every shutdown until its limit.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+/// As fine as tokio's timer is.
+const TICK: Duration = Duration::from_millis(1);
 
 /// Since when nothing has happened on a connection.
 struct Activity {
@@ -116,25 +122,32 @@ impl Activity {
         Self { in_flight: AtomicUsize::new(0), last }
     }
 
-    /// When to look again. While requests are in flight, that is not before one could have ended and been followed
-    /// by silence.
-    fn patience(&self, options: &ServeOptions) -> Instant {
-        let last = self.last();
+    /// For how much longer it may go on like this; `None` while requests are in flight. `leaving` is when a shutdown
+    /// began.
+    fn patience(&self, options: &ServeOptions, leaving: Option<Instant>) -> Option<Duration> {
+        if self.in_flight.load(Ordering::SeqCst) > 0 {
+            return None;
+        }
+        let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let allowed = if last.served_any { options.idle_timeout } else { options.first_request_timeout };
-        let from = if self.is_busy() { Instant::now() } else { last.at };
-        from + allowed
+        let left = allowed.saturating_sub(last.at.elapsed());
+        Some(match leaving {
+            None => left,
+            Some(since) => left.min(LAST_WORDS.saturating_sub(since.max(last.at).elapsed())),
+        })
     }
 
-    fn is_over(&self, options: &ServeOptions) -> bool {
-        !self.is_busy() && self.patience(options) <= Instant::now()
+    fn is_over(&self, options: &ServeOptions, leaving: Option<Instant>) -> bool {
+        self.patience(options, leaving).is_some_and(|left| left.is_zero())
     }
 
-    fn is_busy(&self) -> bool {
-        self.in_flight.load(Ordering::SeqCst) > 0
-    }
-
-    fn last(&self) -> Last {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    /// After what time to look: never later than the shortest silence that closes, since a request that ends
+    /// meanwhile, of which nobody tells us, is followed by that much at least. So no end is missed, and none comes
+    /// too early.
+    fn look_again(&self, options: &ServeOptions, leaving: Option<Instant>) -> Duration {
+        let silence =
+            if leaving.is_some() { LAST_WORDS.min(options.idle_timeout) } else { options.idle_timeout };
+        self.patience(options, leaving).map_or(silence, |left| left.min(silence)).max(TICK)
     }
 }
 

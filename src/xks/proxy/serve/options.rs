@@ -11,6 +11,7 @@ use super::TlsOptions;
 pub struct ServeOptions {
     pub(super) tls: Option<Arc<rustls::ServerConfig>>,
     pub(super) max_connections: usize,
+    pub(super) max_connections_per_peer: usize,
     pub(super) max_header_bytes: usize,
     pub(super) max_concurrent_streams: u32,
     pub(super) handshake_timeout: Duration,
@@ -31,6 +32,7 @@ impl ServeOptions {
         Self {
             tls: None,
             max_connections: 1024,
+            max_connections_per_peer: 256,
             max_header_bytes: 16 * 1024,
             max_concurrent_streams: 32,
             handshake_timeout: Duration::from_secs(5),
@@ -43,6 +45,19 @@ impl ServeOptions {
     /// How many connections there may be at once: 1,024 unless it is set. Those beyond are closed at once.
     pub const fn max_connections(mut self, connections: usize) -> Self {
         self.max_connections = connections;
+        self
+    }
+
+    /// How many of them one peer may have at once: 256 unless it is set. Those beyond are closed at once, so that one
+    /// peer cannot take all there are; nor more than the same part of the proxy's
+    /// [memory for bodies](crate::xks::proxy::ProxyBuilder::body_memory). An address of IPv4 is a peer, and so is a
+    /// network of IPv6 (/64).
+    ///
+    /// Behind a load balancer, or anything else that connects in the name of others, the peer is the balancer: give
+    /// it as many as there may be in all, by the same number as for [`max_connections`](Self::max_connections), and
+    /// leave the limit for each client to it.
+    pub const fn max_connections_per_peer(mut self, connections: usize) -> Self {
+        self.max_connections_per_peer = connections;
         self
     }
 
@@ -65,23 +80,24 @@ impl ServeOptions {
         self
     }
 
-    /// How long a new connection may take until the headers of its first request are there: 10 seconds unless it is
-    /// set.
+    /// How long a new connection may take, after its TLS handshake, until the headers of its first request are there:
+    /// 10 seconds unless it is set. The idle timeout does not shorten it.
     pub const fn first_request_timeout(mut self, timeout: Duration) -> Self {
         self.first_request_timeout = timeout;
         self
     }
 
-    /// How long a connection may be without a request afterwards, one whose headers have not all arrived included:
-    /// a minute unless it is set. (How long a body may take is the [proxy's](crate::xks::proxy::ProxyBuilder)
-    /// affair.)
+    /// How long a connection may be without a request afterwards: a minute unless it is set. It counts from the moment
+    /// when the last answer was made, of HTTP/1.1 as of HTTP/2, so that a request whose headers have not all arrived
+    /// by then comes too late, and an answer that has not been read by then is lost. While a request is in flight it
+    /// does not count. (How long a body may take is the [proxy's](crate::xks::proxy::ProxyBuilder) affair.)
     pub const fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.idle_timeout = timeout;
         self
     }
 
     /// How long requests in flight may take after a shutdown has begun: 10 seconds unless it is set. Then they are
-    /// cut off.
+    /// cut off. A connection without one is closed within a second, whatever of a request it has sent.
     pub const fn drain_limit(mut self, limit: Duration) -> Self {
         self.drain_limit = limit;
         self

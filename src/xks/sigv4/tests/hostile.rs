@@ -174,7 +174,7 @@ fn a_wrong_secret_is_refused() {
 #[test]
 fn signing_keys_are_kept_by_day_and_region() {
     let request = Arriving::worked();
-    let keys = SigningKeys::new(request.credential.secret_access_key.clone());
+    let keys = SigningKeys::new(request.credential.secret_access_key.clone()).for_regions(2);
     let first = keys.key(*b"20260115", &request.region);
     assert!(std::sync::Arc::ptr_eq(&first, &keys.key(*b"20260115", &request.region)));
     let other_day = keys.key(*b"20260116", &request.region);
@@ -190,6 +190,31 @@ fn signing_keys_are_kept_by_day_and_region() {
     }
     let again = keys.key(*b"20260115", &request.region);
     assert_eq!(again.sign(b"x").as_ref(), signatures[0]);
+}
+
+// Around midnight requests of either day come from each Region in turn: none of that derives a key again, nor a day
+// later.
+#[test]
+fn no_signing_key_is_derived_twice_around_midnight() {
+    let secret = Arriving::worked().credential.secret_access_key;
+    let regions = ["us-east-1", "us-east-2", "us-west-2", "eu-west-1", "eu-central-1"];
+    let regions = regions.map(|region| crate::xks::Region::new(region).unwrap());
+    let keys = SigningKeys::new(secret).for_regions(regions.len());
+    let all = |days: [&[u8; 8]; 2]| -> Vec<_> {
+        let pairs = regions.iter().flat_map(|region| days.map(|day| (region, day)));
+        pairs.map(|(region, day)| keys.key(*day, region)).collect()
+    };
+    let same = |one: &[std::sync::Arc<_>], two: &[std::sync::Arc<_>]| {
+        one.iter().zip(two).filter(|(one, two)| std::sync::Arc::ptr_eq(one, two)).count()
+    };
+    let midnight = all([b"20260115", b"20260116"]);
+    for _ in 0..3 {
+        assert_eq!(same(&midnight, &all([b"20260115", b"20260116"])), 10);
+    }
+    // Some of the day between may have made way for those of the day that came, once.
+    all([b"20260116", b"20260117"]);
+    let next = all([b"20260116", b"20260117"]);
+    assert_eq!(same(&next, &all([b"20260116", b"20260117"])), 10);
 }
 
 // XKS-P-137: the day of the scope may differ from the server's own, around midnight.
