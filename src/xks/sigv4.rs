@@ -7,6 +7,7 @@ mod authorization;
 mod canonical;
 mod date;
 mod keys;
+mod names;
 mod sign;
 mod verify;
 
@@ -17,11 +18,3 @@ pub(crate) use authorization::claimed_access_key_id;
 pub(crate) use keys::SigningKeys;
 pub(crate) use sign::Signer;
 pub(crate) use verify::{Reason, SignedRequest, Unauthenticated, Verifier};
-
-const ALGORITHM: &str = "AWS4-HMAC-SHA256";
-const SERVICE: &str = "kms-xks-proxy";
-const TERMINATOR: &str = "aws4_request";
-const X_AMZ_DATE: &str = "x-amz-date";
-const HOST: &str = "host";
-/// HTTP/2's name for what HTTP/1.1 calls Host.
-const AUTHORITY: &str = ":authority";

@@ -3,7 +3,7 @@
 use aws_lc_rs::digest::{SHA256, digest};
 
 use super::date::AmzDate;
-use super::{ALGORITHM, SERVICE, TERMINATOR};
+use super::names::{ALGORITHM, SERVICE, TERMINATOR, X_AMZ_DATE};
 use crate::xks::Region;
 
 /// The beginning of a canonical request: method, path and the empty query (XKS-P-135). Canonical headers follow.
@@ -30,8 +30,20 @@ pub(super) fn header<'v>(canonical: &mut Vec<u8>, name: &str, values: impl Itera
     canonical.push(b'\n');
 }
 
+/// Writes `X-Amz-Date`, whose form leaves nothing to collapse.
+pub(super) fn date(canonical: &mut Vec<u8>, date: &AmzDate) {
+    canonical.extend_from_slice(X_AMZ_DATE.as_bytes());
+    canonical.push(b':');
+    canonical.extend_from_slice(date.as_bytes());
+    canonical.push(b'\n');
+}
+
 /// Without spaces around, and with one in place of several.
 fn collapsed(canonical: &mut Vec<u8>, value: &[u8]) {
+    // The usual value has none, which is quickly seen: the look at all bytes has no early end.
+    if !value.iter().fold(false, |some, byte| some | matches!(byte, b' ' | b'\t')) {
+        return canonical.extend_from_slice(value);
+    }
     let words = value.split(|byte| matches!(byte, b' ' | b'\t')).filter(|word| !word.is_empty());
     for (index, word) in words.enumerate() {
         if index > 0 {
@@ -74,11 +86,16 @@ pub(super) fn scope(text: &mut Vec<u8>, date: &AmzDate, region: &Region) {
 }
 
 pub(super) fn hex(text: &mut Vec<u8>, bytes: &[u8]) {
-    let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
     let start = text.len();
     text.resize(start + 2 * bytes.len(), 0);
-    let places = text.get_mut(start..).unwrap_or_default().as_chunks_mut().0;
-    for (place, byte) in places.iter_mut().zip(bytes) {
+    hex_into(text.get_mut(start..).unwrap_or_default(), bytes);
+}
+
+/// Writes as many digits as there is room for, in a time that the bytes do not change.
+pub(super) fn hex_into(text: &mut [u8], bytes: &[u8]) {
+    // Neither branches nor looks into a table: what a signature should be is a secret.
+    let digit = |nibble: u8| b'0' + nibble + (b'a' - b'9' - 1) * u8::from(nibble > 9);
+    for (place, byte) in text.as_chunks_mut().0.iter_mut().zip(bytes) {
         *place = [digit(byte >> 4), digit(byte & 0xf)];
     }
 }

@@ -26,47 +26,26 @@ impl AmzDate {
     pub(super) fn from_system_time(time: SystemTime) -> Self {
         let time = Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH).max(Timestamp::UNIX_EPOCH);
         let civil = Offset::UTC.to_datetime(time);
-        let mut text = *b"00000000T000000Z";
-        let parts = [
-            (0..4, i32::from(civil.year())),
-            (4..6, i32::from(civil.month())),
-            (6..8, i32::from(civil.day())),
-            (9..11, i32::from(civil.hour())),
-            (11..13, i32::from(civil.minute())),
-            (13..15, i32::from(civil.second())),
-        ];
-        for (range, mut value) in parts {
-            for digit in text.get_mut(range).unwrap_or_default().iter_mut().rev() {
-                *digit = b'0' + u8::try_from(value % 10).unwrap_or_default();
-                value /= 10;
-            }
-        }
+        // No part is negative after 1970, and none but the year is above 59.
+        let two = |number: u16| {
+            let [tens, ones] =
+                [number / 10, number % 10].map(|digit| u8::try_from(digit).unwrap_or_default());
+            [b'0' + tens % 10, b'0' + ones]
+        };
+        let small = |number: i8| two(number.unsigned_abs().into());
+        let year = civil.year().unsigned_abs();
+        let [[y0, y1], [y2, y3]] = [two(year / 100), two(year % 100)];
+        let [[m0, m1], [d0, d1]] = [small(civil.month()), small(civil.day())];
+        let [[h0, h1], [i0, i1], [s0, s1]] =
+            [small(civil.hour()), small(civil.minute()), small(civil.second())];
+        let text = [y0, y1, y2, y3, m0, m1, d0, d1, b'T', h0, h1, i0, i1, s0, s1, b'Z'];
         Self { text, seconds: time.as_second() }
     }
 
     /// Takes exactly the form above, and only moments that the calendar has.
     pub(super) fn parse(text: &[u8]) -> Option<Self> {
-        let text: [u8; LEN] = text.try_into().ok()?;
-        let [y0, y1, y2, y3, m0, m1, d0, d1, b'T', h0, h1, i0, i1, s0, s1, b'Z'] = text else {
-            return None;
-        };
-        let number = |digits: &[u8]| {
-            digits.iter().try_fold(0_i16, |number, digit| {
-                digit.is_ascii_digit().then(|| number * 10 + i16::from(digit - b'0'))
-            })
-        };
-        let small = |digits: [u8; 2]| i8::try_from(number(&digits)?).ok();
-        let civil = DateTime::new(
-            number(&[y0, y1, y2, y3])?,
-            small([m0, m1])?,
-            small([d0, d1])?,
-            small([h0, h1])?,
-            small([i0, i1])?,
-            small([s0, s1])?,
-            0,
-        );
-        let moment = Offset::UTC.to_timestamp(civil.ok()?).ok()?;
-        Some(Self { text, seconds: moment.as_second() })
+        let text: &[u8; LEN] = text.try_into().ok()?;
+        Some(Self { text: *text, seconds: seconds(text)? })
     }
 
     pub(super) const fn as_bytes(&self) -> &[u8; LEN] {
@@ -74,9 +53,7 @@ impl AmzDate {
     }
 
     pub(super) fn day(&self) -> Day {
-        let mut day = [0; DAY_LEN];
-        day.iter_mut().zip(self.text).for_each(|(place, byte)| *place = byte);
-        day
+        self.text.first_chunk().copied().unwrap_or_default()
     }
 
     /// How many whole seconds `self` lies before `now`; negative when it lies behind.
@@ -90,4 +67,21 @@ impl AmzDate {
     pub(super) const fn seconds(&self) -> i64 {
         self.seconds
     }
+}
+
+/// Since 1970. Not inlined, for else the text is copied in pieces, which takes longer.
+#[inline(never)]
+fn seconds(text: &[u8; LEN]) -> Option<i64> {
+    let [y0, y1, y2, y3, m0, m1, d0, d1, b'T', h0, h1, i0, i1, s0, s1, b'Z'] = text else {
+        return None;
+    };
+    let two = |tens: &u8, ones: &u8| {
+        let digits = tens.is_ascii_digit() && ones.is_ascii_digit();
+        digits.then(|| i8::try_from(10 * (tens - b'0') + (ones - b'0')).ok()).flatten()
+    };
+    let year = 100 * i16::from(two(y0, y1)?) + i16::from(two(y2, y3)?);
+    let (month, day) = (two(m0, m1)?, two(d0, d1)?);
+    let (hour, minute, second) = (two(h0, h1)?, two(i0, i1)?, two(s0, s1)?);
+    let civil = DateTime::new(year, month, day, hour, minute, second, 0).ok()?;
+    Some(Offset::UTC.to_timestamp(civil).ok()?.as_second())
 }

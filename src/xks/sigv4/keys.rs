@@ -8,7 +8,7 @@ use aws_lc_rs::hmac::{self, HMAC_SHA256, Key, Tag};
 use zeroize::Zeroizing;
 
 use super::date::Day;
-use super::{SERVICE, TERMINATOR};
+use super::names::{SERVICE, TERMINATOR};
 use crate::backend::SecretAccessKey;
 use crate::xks::Region;
 
@@ -27,16 +27,10 @@ pub(crate) struct SigningKeys {
     most: usize,
 }
 
-pub(super) struct SigningKey {
+struct SigningKey {
     day: Day,
     region: Region,
     key: Key,
-}
-
-impl SigningKey {
-    pub(super) fn sign(&self, text: &[u8]) -> Tag {
-        hmac::sign(&self.key, text)
-    }
 }
 
 impl SigningKeys {
@@ -51,18 +45,29 @@ impl SigningKeys {
         self
     }
 
-    /// The key for this day and Region, kept or derived.
-    pub(super) fn key(&self, day: Day, region: &Region) -> Arc<SigningKey> {
+    /// Signs with the key for this day and Region, which is kept or derived.
+    pub(super) fn sign(&self, day: Day, region: &Region, text: &[u8]) -> Tag {
         let kept = self.kept.load();
-        let found = kept.iter().find(|key| key.day == day && key.region == *region);
-        if let Some(key) = found {
-            return Arc::clone(key);
+        if let Some(found) = kept.iter().find(|key| key.day == day && key.region == *region) {
+            return hmac::sign(&found.key, text);
         }
-        let key = Arc::new(derive(&self.secret, day, region));
+        let new = Arc::new(derive(&self.secret, day, region));
+        let tag = hmac::sign(&new.key, text);
         // Two threads may both derive: the later one wins, which costs a derivation and nothing else.
-        let newest = [Arc::clone(&key)].into_iter().chain(kept.iter().cloned()).take(self.most).collect();
-        self.kept.store(Arc::new(newest));
-        key
+        self.kept.store(Arc::new([new].into_iter().chain(kept.iter().cloned()).take(self.most).collect()));
+        tag
+    }
+
+    /// The days of those that are kept, the newest first.
+    #[cfg(test)]
+    pub(super) fn days(&self) -> Vec<Day> {
+        self.kept.load().iter().map(|key| key.day).collect()
+    }
+
+    /// Which are kept: the same ones again, unless one was derived meanwhile.
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> Vec<*const u8> {
+        self.kept.load().iter().map(|key| Arc::as_ptr(key).cast()).collect()
     }
 }
 

@@ -4,14 +4,12 @@ use std::time::SystemTime;
 
 use http::HeaderValue;
 
+use super::canonical;
 use super::date::AmzDate;
 use super::keys::SigningKeys;
-use super::{ALGORITHM, HOST, X_AMZ_DATE, canonical};
+use super::names::{ALGORITHM, HOST, SIGNED_HEADERS};
 use crate::backend::{AccessKeyId, XksProxyCredential};
 use crate::xks::Region;
-
-/// What HTTP/1.1 signs: these two and nothing else (XKS-C-22).
-const SIGNED_HEADERS: &str = "host;x-amz-date";
 
 /// Signs requests with one credential, from one Region.
 #[derive(Debug)]
@@ -47,23 +45,23 @@ impl Signer {
 
         let mut text = canonical::begin(path, host.len());
         canonical::header(&mut text, HOST, [host.as_bytes()].into_iter());
-        canonical::header(&mut text, X_AMZ_DATE, [date.as_bytes().as_slice()].into_iter());
+        canonical::date(&mut text, &date);
         canonical::end(&mut text, SIGNED_HEADERS, body);
         canonical::string_to_sign(&mut text, &date, &self.region);
-        let signature = self.keys.key(date.day(), &self.region).sign(&text);
+        let signature = self.keys.sign(date.day(), &self.region, &text);
 
-        let mut authorization = Vec::with_capacity(256);
-        authorization.extend_from_slice(ALGORITHM.as_bytes());
-        authorization.extend_from_slice(b" Credential=");
-        authorization.extend_from_slice(self.access_key_id.as_str().as_bytes());
-        authorization.push(b'/');
-        canonical::scope(&mut authorization, &date, &self.region);
-        authorization.extend_from_slice(b", SignedHeaders=");
-        authorization.extend_from_slice(SIGNED_HEADERS.as_bytes());
-        authorization.extend_from_slice(b", Signature=");
-        canonical::hex(&mut authorization, signature.as_ref());
-
-        let mut authorization = header_value(HeaderValue::try_from(authorization));
+        // In the same buffer, too, since a header's value is a copy of its own length.
+        text.clear();
+        text.extend_from_slice(ALGORITHM.as_bytes());
+        text.extend_from_slice(b" Credential=");
+        text.extend_from_slice(self.access_key_id.as_str().as_bytes());
+        text.push(b'/');
+        canonical::scope(&mut text, &date, &self.region);
+        text.extend_from_slice(b", SignedHeaders=");
+        text.extend_from_slice(SIGNED_HEADERS.as_bytes());
+        text.extend_from_slice(b", Signature=");
+        canonical::hex(&mut text, signature.as_ref());
+        let mut authorization = header_value(HeaderValue::from_bytes(&text));
         authorization.set_sensitive(true);
         SignedHeaders { x_amz_date: header_value(HeaderValue::from_bytes(date.as_bytes())), authorization }
     }

@@ -104,7 +104,7 @@ impl Arriving {
         canonical::end(&mut canonical, signed_headers, &self.body);
         canonical::string_to_sign(&mut canonical, &date, &self.region);
         let keys = SigningKeys::new(self.credential.secret_access_key.clone());
-        let signature = keys.key(date.day(), &self.region).sign(&canonical);
+        let signature = keys.sign(date.day(), &self.region, &canonical);
         let mut hex = Vec::new();
         canonical::hex(&mut hex, signature.as_ref());
         let mut scope = Vec::new();

@@ -7,8 +7,7 @@ use proptest::prelude::*;
 use super::Arriving;
 use crate::xks::Region;
 use crate::xks::sigv4::Signer;
-use crate::xks::sigv4::authorization::Authorization;
-use crate::xks::sigv4::authorization::Fault;
+use crate::xks::sigv4::authorization::{Authorization, Fault, names};
 use crate::xks::sigv4::date::AmzDate;
 
 fn fault(text: &str) -> Option<Fault> {
@@ -38,6 +37,14 @@ fn a_malformed_header_says_for_the_log_what_is_wrong() {
     assert_eq!(fault(&format!("AWS4-HMAC-SHA256 {c}, {h}, {s} 0")), Some(Fault::Signature));
     assert_eq!(with_headers("host;x-amz-date x"), Some(Fault::SignedHeaders));
     assert_eq!(fault(&format!("AWS4-HMAC-SHA256 {c}\u{1}, {h}, {s}")), Some(Fault::NotText));
+    assert_eq!(fault(&format!("AWS4-HMAC-SHA256 {c}é, {h}, {s}")), Some(Fault::NotText));
+    for space in ["\n", "\r\n", "\u{b}", "\u{a0}"] {
+        assert_eq!(fault(&format!("{space}AWS4-HMAC-SHA256 {c}, {h}, {s}")), Some(Fault::Algorithm));
+        assert_eq!(fault(&format!("AWS4-HMAC-SHA256{space}{c}, {h}, {s}")), Some(Fault::Algorithm));
+        assert_eq!(fault(&format!("AWS4-HMAC-SHA256 {c},{space}{h}, {s}")), Some(Fault::Part));
+        assert_eq!(fault(&format!("AWS4-HMAC-SHA256 {c}, {h}{space}, {s}")), Some(Fault::SignedHeaders));
+        assert_eq!(fault(&format!("AWS4-HMAC-SHA256 {c}, {h}, {s}{space}")), Some(Fault::Signature));
+    }
     assert_eq!(fault(&format!("AWS4-HMAC-SHA256 {c}, {h}, {s}{}", " ".repeat(4096))), Some(Fault::TooLong));
     for credential in ["a", "a/b/c/d", "a/b/c/d/e/f", "/b/c/d/e", "a//c/d/e"] {
         let text = format!("AWS4-HMAC-SHA256 Credential={credential}, {h}, {s}");
@@ -90,6 +97,11 @@ fn a_date_has_one_form() {
 }
 
 proptest! {
+    #[test]
+    fn a_list_is_split_at_each_semicolon(list in "([:;<\\-a-z]|\\PC){0,40}") {
+        prop_assert!(names(&list).eq(list.split(';')));
+    }
+
     #[test]
     fn any_header_is_parsed_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         let _ = Authorization::parse(&bytes);

@@ -48,8 +48,8 @@ fn each_step_is_that_of_the_vectors() {
         canonical::string_to_sign(&mut canonical, &date, &region);
         assert_eq!(str::from_utf8(&canonical).unwrap(), text(&vector, "string_to_sign"));
 
-        let key = SigningKeys::new(credential.secret_access_key).key(date.day(), &region);
-        assert_eq!(key.sign(&canonical).as_ref(), hex(text(&vector, "signature")));
+        let keys = SigningKeys::new(credential.secret_access_key);
+        assert_eq!(keys.sign(date.day(), &region, &canonical).as_ref(), hex(text(&vector, "signature")));
         // XKS-C-24: the derived key itself is that of the vector, whose secret is text.
         let derived =
             aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, &hex(text(&vector, "k_signing")));
