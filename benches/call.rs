@@ -17,7 +17,7 @@ use custom_key_store::backend::{
     HealthRequest, InitializationVector, InvalidChange, KeyDescription, KeySpec, KeyStatus, KeyUsages,
     Operation, RequestId, RequestMetadata, StoreConfiguration,
 };
-use custom_key_store::{Caller, Connected, EncryptionContext, KeyStore, StoreName};
+use custom_key_store::{Caller, Connected, EncryptionContext, KeyId, KeyStore, NewKey, StoreName};
 use custom_key_store_benches::{THREADS, criterion, group, measure, now};
 
 /// A key manager whose one connection was made before.
@@ -77,7 +77,12 @@ impl Connection for NullConnection {
 }
 
 fn connected(backend: impl Backend) -> Result<KeyStore<Connected>, Box<dyn Error>> {
-    Ok(now!(KeyStore::new(StoreName::new("bench")?, backend).connect().into_future())?)
+    Ok(now!(KeyStore::ephemeral(StoreName::new("bench")?, backend).connect().into_future())?)
+}
+
+/// A KMS key that refers to this one.
+fn kms_key(store: &KeyStore<Connected>, key: &BackingKeyId) -> Result<KeyId, Box<dyn Error>> {
+    Ok(now!(store.create_key(&NewKey::external(key.clone())))?.key_id)
 }
 
 /// The metadata that a store sends for its own calls; the id is made before, as a caller's might be.
@@ -98,6 +103,7 @@ fn null(criterion: &mut Criterion, threads: usize) -> Result<(), Box<dyn Error>>
     let handle = store.handle();
     let caller = handle.on_behalf_of(Caller::new("somebody"));
     let key = BackingKeyId::new("key")?;
+    let kms_key = kms_key(&store, &key)?;
     let context = EncryptionContext::new([("tenant", "blue")])?;
     let plaintext = [7; 32];
     let id = RequestId::generate();
@@ -112,10 +118,10 @@ fn null(criterion: &mut Criterion, threads: usize) -> Result<(), Box<dyn Error>>
         drop(black_box(described));
     });
     measure(&mut describe, threads, "handle", |_| {
-        drop(black_box(now!(black_box(&handle).describe_key(&key))));
+        drop(black_box(now!(black_box(&handle).describe_backing_key(&key))));
     });
     measure(&mut describe, threads, "store", |_| {
-        drop(black_box(now!(black_box(&store).describe_key(&key))));
+        drop(black_box(now!(black_box(&store).describe_backing_key(&key))));
     });
     describe.finish();
 
@@ -130,13 +136,13 @@ fn null(criterion: &mut Criterion, threads: usize) -> Result<(), Box<dyn Error>>
         drop(black_box(encrypted));
     });
     measure(&mut encrypt, threads, "handle", |_| {
-        drop(black_box(now!(black_box(&handle).encrypt(&key, &plaintext, &context))));
+        drop(black_box(now!(black_box(&handle).encrypt(&kms_key, &plaintext, &context))));
     });
     measure(&mut encrypt, threads, "handle on behalf of somebody", |_| {
-        drop(black_box(now!(black_box(&caller).encrypt(&key, &plaintext, &context))));
+        drop(black_box(now!(black_box(&caller).encrypt(&kms_key, &plaintext, &context))));
     });
     measure(&mut encrypt, threads, "store", |_| {
-        drop(black_box(now!(black_box(&store).encrypt(&key, &plaintext, &context))));
+        drop(black_box(now!(black_box(&store).encrypt(&kms_key, &plaintext, &context))));
     });
     encrypt.finish();
     Ok(())
@@ -163,6 +169,7 @@ fn software(criterion: &mut Criterion, threads: usize) -> Result<(), Box<dyn Err
     let request = ConnectRequest::new(ConnectReason::Connect, Duration::from_secs(60));
     let connection = now!(manager.connect(&request))?;
     let store = connected(manager)?;
+    let kms_key = kms_key(&store, &key)?;
     let context = EncryptionContext::new([("tenant", "blue")])?;
     let cipher = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &[9; 32])?);
     let id = RequestId::generate();
@@ -183,7 +190,7 @@ fn software(criterion: &mut Criterion, threads: usize) -> Result<(), Box<dyn Err
             drop(black_box(encrypted));
         });
         measure(&mut group, threads, "store", |_| {
-            drop(black_box(now!(black_box(&store).encrypt(&key, plaintext, &context))));
+            drop(black_box(now!(black_box(&store).encrypt(&kms_key, plaintext, &context))));
         });
         group.finish();
     }

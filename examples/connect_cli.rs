@@ -21,7 +21,7 @@ use custom_key_store::backend::{
 };
 use custom_key_store::xks::{ClientCertificate, InvalidSetup, TrustRoots, XksCounters, XksProxy};
 use custom_key_store::{
-    Connected, EncryptionContext, Error, Goodbye, KeyStore, ProbeReport, SecretBytes, StoreName,
+    Connected, EncryptionContext, Error, Goodbye, KeyStore, NewKey, ProbeReport, SecretBytes, StoreName,
 };
 use serde::Deserialize;
 
@@ -159,7 +159,7 @@ fn credential(file: &SecretBytes) -> Result<XksProxyCredential, Box<dyn StdError
 async fn check(proxy: XksProxy, keys: &[BackingKeyId]) -> Result<(), Failure> {
     let counters = proxy.counters();
     let name = parsed::<StoreName>("the store's name", "connect cli")?;
-    let store = KeyStore::new(name, proxy);
+    let store = KeyStore::ephemeral(name, proxy);
     show_probe(&store.probe().await?);
     let store = store.connect().await.map_err(|error| error.connection_error().clone())?;
     println!("the store is {}", store.state());
@@ -196,21 +196,23 @@ fn show_probe(probe: &ProbeReport) {
 
 async fn try_key(store: &KeyStore<Connected>, key: &BackingKeyId) -> Result<(), Failure> {
     let failed = |step| move |source| Failure::Call { step, source };
-    let found = store.describe_key(key).await.map_err(failed("describing"))?;
+    let found = store.describe_backing_key(key).await.map_err(failed("describing"))?;
     let KeyDescription { ref spec, usages, status, .. } = found;
     println!("  {spec:?}, {status}, may encrypt: {}, decrypt: {}", usages.encrypt, usages.decrypt);
     if found != KeyDescription::new(KeySpec::Aes256, KeyUsages::ENCRYPT_DECRYPT, KeyStatus::Enabled) {
         return Err(Failure::Unfit);
     }
+    let id =
+        store.create_key(&NewKey::external(key.clone())).await.map_err(failed("creating a KMS key"))?.key_id;
     println!("  fits a KMS key");
     let context = EncryptionContext::new([("purpose", "connect_cli")])
         .map_err(|error| failed("making a context")(error.into()))?;
     for length in [32, 4096] {
         let plaintext = vec![0x5a; length];
         let started = Instant::now();
-        let ciphertext = store.encrypt(key, &plaintext, &context).await.map_err(failed("encrypting"))?;
+        let blob = store.encrypt(&id, &plaintext, &context).await.map_err(failed("encrypting"))?;
         let encrypting = started.elapsed();
-        let decrypted = store.decrypt(key, &ciphertext, &context).await.map_err(failed("decrypting"))?;
+        let decrypted = store.decrypt(blob.as_bytes(), &context).await.map_err(failed("decrypting"))?;
         let decrypting = started.elapsed() - encrypting;
         if decrypted.expose() != plaintext {
             return Err(Failure::OtherPlaintext);

@@ -14,17 +14,21 @@ use std::sync::Arc;
 
 use custom_key_store::backend::{
     AccessKeyId, BackendErrorKind, BackingKeyId, Ciphertext, Closed, EncryptRequest, InitializationVector,
-    MockBackend, MockConnection, StoreConfiguration, UriEndpoint, UriPath, XksProxyConfiguration,
+    KeyDescription, KeySpec, KeyStatus, KeyUsages, MockBackend, MockConnection, StoreConfiguration,
+    UriEndpoint, UriPath, XksProxyConfiguration,
 };
-use custom_key_store::{EncryptionContext, Handle, InvalidValue, KeyStore, StoreName};
+use custom_key_store::{
+    CiphertextBlob, EncryptionContext, Handle, InvalidValue, KeyId, KeyStore, NewKey, StoreName,
+};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let store = KeyStore::new(StoreName::new("root keys")?, key_manager_that_fails_half_way()?);
+    let store = KeyStore::ephemeral(StoreName::new("root keys")?, key_manager_that_fails_half_way()?);
     let store = store.connect().await?;
     println!("{}: {}", store.name(), store.state());
 
-    let sealed = seal_all(&store.handle(), &["alpha", "beta", "gamma"]).await?;
+    let key = store.create_key(&NewKey::external(BackingKeyId::new("root")?)).await?.key_id;
+    let sealed = seal_all(&store.handle(), &key, &["alpha", "beta", "gamma"]).await?;
     assert_eq!(sealed.len(), 3);
 
     // The key manager is unwell, and the store is connected still: that is for its owner to decide.
@@ -38,16 +42,20 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// The program under test: seals records, and tries each again when there is hope.
-async fn seal_all(handle: &Handle, records: &[&str]) -> Result<Vec<Ciphertext>, custom_key_store::Error> {
+async fn seal_all(
+    handle: &Handle,
+    key: &KeyId,
+    records: &[&str],
+) -> Result<Vec<CiphertextBlob>, custom_key_store::Error> {
     const TRIES: u32 = 3;
 
-    let (key, context) = (BackingKeyId::new("root")?, EncryptionContext::none());
+    let context = EncryptionContext::none();
     let mut sealed = Vec::new();
     for record in records {
         let mut tries = 1;
-        let ciphertext = loop {
-            match handle.encrypt(&key, record.as_bytes(), &context).await {
-                Ok(ciphertext) => break ciphertext,
+        let blob = loop {
+            match handle.encrypt(key, record.as_bytes(), &context).await {
+                Ok(blob) => break blob,
                 // `is_retryable` is never true of a store that somebody has disconnected: that is a decision.
                 Err(error) if error.is_retryable() && tries < TRIES => {
                     println!("  {record}: {:?}, once more", error.kind());
@@ -56,8 +64,8 @@ async fn seal_all(handle: &Handle, records: &[&str]) -> Result<Vec<Ciphertext>, 
                 Err(error) => return Err(error),
             }
         };
-        println!("  {record}: sealed, {} bytes", ciphertext.bytes.len());
-        sealed.push(ciphertext);
+        println!("  {record}: sealed, {} bytes", blob.as_bytes().len());
+        sealed.push(blob);
     }
     Ok(sealed)
 }
@@ -65,7 +73,10 @@ async fn seal_all(handle: &Handle, records: &[&str]) -> Result<Vec<Ciphertext>, 
 /// The test double. When it is dropped, it panics unless all that it expects has happened.
 fn key_manager_that_fails_half_way() -> Result<MockBackend, InvalidValue> {
     let iv = InitializationVector::new(&[0; 12])?;
+    let usable = KeyDescription::new(KeySpec::Aes256, KeyUsages::ENCRYPT_DECRYPT, KeyStatus::Enabled);
     let mut connection = MockConnection::new();
+    // A KMS key refers to a key that the key manager has.
+    connection.expect_describe_key().times(1).return_const(Ok(usable));
     // Expectations of one method are met in the order in which they are made. A request borrows what it carries:
     // where a closure stands, the compiler finds its lifetime.
     connection.expect_encrypt().times(1).returning(move |request| Ok(backwards(request, iv)));
@@ -73,7 +84,8 @@ fn key_manager_that_fails_half_way() -> Result<MockBackend, InvalidValue> {
     connection.expect_encrypt().times(1).returning(|_| Err(BackendErrorKind::Unreachable.into()));
     connection
         .expect_encrypt()
-        .withf(|request| request.plaintext != b"alpha")
+        // The key manager of an external key store never sees a record: what it encrypts is encrypted already.
+        .withf(|request| request.key.as_str() == "root" && !request.plaintext.starts_with(b"beta"))
         .times(2)
         .returning(move |request| Ok(backwards(request, iv)));
     // However badly it went, a store says goodbye once.

@@ -22,7 +22,7 @@ use custom_key_store::xks::proxy::{
     KeyGrant, Proxy, ServeOptions, ServerCertificate, ServerHandle, Tenant, TlsOptions, serve,
 };
 use custom_key_store::xks::{Region, TrustRoots, XksProxy};
-use custom_key_store::{EncryptionContext, KeyStore, State, StoreName};
+use custom_key_store::{EncryptionContext, KeyStore, NewKey, State, StoreName};
 use tokio::net::TcpListener;
 
 const HOST: &str = "xks.example.com";
@@ -44,7 +44,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .dial(manager.address)
         .build()?;
     let counters = proxy.counters();
-    let store = KeyStore::new(StoreName::new("root keys")?, proxy);
+    let store = KeyStore::ephemeral(StoreName::new("root keys")?, proxy);
     show("a new store", &store);
 
     // The attempt fails. The store is not lost: the error holds it, with what to do about it.
@@ -69,24 +69,25 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut store = store.connect().await?;
     show("connect().await", &store);
 
-    let key = BackingKeyId::new("payroll")?;
+    // A KMS key refers to a key of theirs. What it encrypts is encrypted here first: they never see it.
+    let described = store.create_key(&NewKey::external(BackingKeyId::new("payroll")?)).await?;
+    println!("      a KMS key: {}", described.arn);
+    let key = described.key_id;
     let context = EncryptionContext::new([("tenant", "blue"), ("purpose", "backup")])?;
     let secret = b"attack at dawn";
     let started = Instant::now();
-    let ciphertext = store.encrypt(&key, secret, &context).await?;
+    let blob = store.encrypt(&key, secret, &context).await?;
     let encrypted = started.elapsed();
-    let plaintext = store.decrypt(&key, &ciphertext, &context).await?;
+    let plaintext = store.decrypt(blob.as_bytes(), &context).await?;
     assert_eq!(plaintext.expose(), secret);
     println!(
-        "      {} bytes encrypted in {encrypted:?} and decrypted in {:?}: vector {}, tag {}, metadata {} bytes",
+        "      {} bytes encrypted in {encrypted:?} and decrypted in {:?}: a blob of {} bytes",
         plaintext.len(),
         started.elapsed() - encrypted,
-        ciphertext.initialization_vector.as_bytes().len(),
-        ciphertext.authentication_tag.len(),
-        ciphertext.metadata.as_bytes().len(),
+        blob.as_bytes().len(),
     );
     let wrong = EncryptionContext::new([("tenant", "red"), ("purpose", "backup")])?;
-    refused("with another context", store.decrypt(&key, &ciphertext, &wrong).await)?;
+    refused("with another context", store.decrypt(blob.as_bytes(), &wrong).await)?;
 
     // The proxy's side rotates the credential, in three steps, while the store is used.
     let next = XksProxyCredential::generate()?;

@@ -9,29 +9,31 @@
 use std::error::Error;
 use std::time::Duration;
 
+use custom_key_store::backend::BackingKeyId;
 use custom_key_store::backend::software::{Fault, KeyManager, Method};
-use custom_key_store::backend::{BackingKeyId, Ciphertext};
-use custom_key_store::{EncryptionContext, ErrorKind, Handle, KeyStore, StoreName};
+use custom_key_store::{
+    CiphertextBlob, EncryptionContext, ErrorKind, Handle, KeyId, KeyStore, NewKey, StoreName,
+};
 use tokio::sync::oneshot;
 
 /// What one worker has to show when the store is gone.
 struct Harvest {
-    ciphertexts: Vec<(Vec<u8>, Ciphertext)>,
+    blobs: Vec<(Vec<u8>, CiphertextBlob)>,
     revoked: u32,
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let manager = KeyManager::new();
-    let key = BackingKeyId::new("orders")?;
-    manager.create_key(key.clone());
+    let external = BackingKeyId::new("orders")?;
+    manager.create_key(external.clone());
     // A key manager across the network: every call takes two milliseconds.
     manager.always(Method::Encrypt, Fault::Delay(Duration::from_millis(2)));
 
-    let store = KeyStore::new(StoreName::new("orders")?, manager.clone()).connect().await?;
+    let store = KeyStore::ephemeral(StoreName::new("orders")?, manager.clone()).connect().await?;
+    let key = store.create_key(&NewKey::external(external)).await?.key_id;
     println!("the owner connected the store; four workers begin");
-    let workers: Vec<_> =
-        (0..4_u8).map(|number| tokio::spawn(work(number, store.handle(), key.clone()))).collect();
+    let workers: Vec<_> = (0..4_u8).map(|number| tokio::spawn(work(number, store.handle(), key))).collect();
 
     // The owner waits for the operator. Only it can disconnect, and it needs nobody's consent.
     let (operator, order) = oneshot::channel();
@@ -56,13 +58,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut whole = 0;
     for (number, worker) in workers.into_iter().enumerate() {
         let harvest = worker.await??;
-        for (plaintext, ciphertext) in &harvest.ciphertexts {
-            assert_eq!(store.decrypt(&key, ciphertext, &context).await?.expose(), plaintext);
+        for (plaintext, blob) in &harvest.blobs {
+            assert_eq!(store.decrypt(blob.as_bytes(), &context).await?.expose(), plaintext);
             whole += 1;
         }
         println!(
             "worker {number}: {} orders encrypted, every one decrypts; {} refused as not connected",
-            harvest.ciphertexts.len(),
+            harvest.blobs.len(),
             harvest.revoked
         );
     }
@@ -72,13 +74,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Encrypts until the store is disconnected. An order that was refused would be kept for later.
-async fn work(number: u8, handle: Handle, key: BackingKeyId) -> Result<Harvest, custom_key_store::Error> {
+async fn work(number: u8, handle: Handle, key: KeyId) -> Result<Harvest, custom_key_store::Error> {
     let context = EncryptionContext::none();
-    let mut harvest = Harvest { ciphertexts: Vec::new(), revoked: 0 };
+    let mut harvest = Harvest { blobs: Vec::new(), revoked: 0 };
     for order in 0_u32.. {
         let plaintext = format!("order {order} of worker {number}").into_bytes();
         match handle.encrypt(&key, &plaintext, &context).await {
-            Ok(ciphertext) => harvest.ciphertexts.push((plaintext, ciphertext)),
+            Ok(blob) => harvest.blobs.push((plaintext, blob)),
             Err(error) if error.kind() == ErrorKind::NotConnected => {
                 harvest.revoked += 1;
                 break;

@@ -4,8 +4,18 @@
 mod context;
 pub use context::EncryptionContext;
 
+mod blob;
+pub use blob::{CiphertextBlob, InvalidBlob};
+pub(crate) use blob::{Draft, MAX_PLAINTEXT_LEN, MaterialId, Parsed, additional_authenticated_data, digest};
+
+mod material;
+pub(crate) use material::Material;
+
 mod root;
+pub(crate) use root::{KEY_LEN, RootKey, random, random_secret};
+
 mod sealed;
+pub(crate) use sealed::{Unsealable, seal, unseal};
 
 mod sealer;
 pub use sealer::{SealError, SealErrorKind, Sealer};

@@ -2,8 +2,12 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 
 use crate::backend::{BackendError, BackendErrorKind};
+use crate::catalog::{CatalogError, CatalogErrorKind};
+use crate::crypto::InvalidBlob;
+use crate::key::KeyId;
 use crate::value::InvalidValue;
 
 /// An operation of a store failed.
@@ -34,6 +38,10 @@ enum Repr {
     /// Boxed, so that every result that may hold an error stays small.
     InvalidInput(Box<InvalidValue>),
     InvalidCiphertext,
+    UnknownVersion(u8),
+    /// About a KMS key, an alias or a key of the key manager, by its name.
+    About(ErrorKind, Arc<str>),
+    Catalog(CatalogError),
     Backend(BackendError),
 }
 
@@ -49,9 +57,55 @@ pub enum ErrorKind {
     InvalidInput,
     /// The ciphertext, the key or the encryption context is not what was used to encrypt. Do not retry.
     InvalidCiphertext,
+    /// The ciphertext blob was made by a newer release. Use that one.
+    UnknownVersion,
+    /// The store has no such KMS key (AWS: `NotFoundException`). Do not retry.
+    KeyNotFound,
+    /// Somebody disabled the KMS key (AWS: `DisabledException`). Do not retry before it is enabled.
+    KeyDisabled,
+    /// The deletion of the KMS key was scheduled (AWS: `KMSInvalidStateException`). Cancel it, if the key is needed.
+    KeyPendingDeletion,
+    /// There is no deletion to be cancelled (AWS: `KMSInvalidStateException`).
+    KeyNotPendingDeletion,
+    /// The ciphertext blob was encrypted under another KMS key than the one named (AWS: `IncorrectKeyException`).
+    IncorrectKey,
+    /// There is no such alias (AWS: `NotFoundException`). Do not retry.
+    AliasNotFound,
+    /// There is such an alias already (AWS: `AlreadyExistsException`).
+    AliasExists,
+    /// Another KMS key of the store refers to the external key (AWS: `XksKeyAlreadyInUseException`). Use another one.
+    ExternalKeyInUse,
+    /// The external key cannot serve a KMS key: it must be an enabled AES-256 key that may encrypt and decrypt (AWS:
+    /// `XksKeyInvalidConfigurationException`). Its owner's to change.
+    UnsuitableExternalKey,
+    /// Others change the same KMS key all the time. Retry.
+    Busy,
+    /// The catalogue refused or failed. Its docs say what to do.
+    Catalog(CatalogErrorKind),
     /// The key manager refused or failed; never [`BackendErrorKind::InvalidCiphertext`], which is
     /// [`InvalidCiphertext`](Self::InvalidCiphertext) here. Its docs say whose fault it is.
     Backend(BackendErrorKind),
+}
+
+impl ErrorKind {
+    /// What is said of the key or the alias that an error is about.
+    const fn text(self) -> &'static str {
+        match self {
+            Self::KeyNotFound => "the custom key store has no such KMS key",
+            Self::KeyDisabled => "the KMS key is disabled",
+            Self::KeyPendingDeletion => "the deletion of the KMS key is scheduled",
+            Self::KeyNotPendingDeletion => "no deletion of the KMS key is scheduled",
+            Self::IncorrectKey => "the ciphertext blob was encrypted under another KMS key",
+            Self::AliasNotFound => "there is no such alias",
+            Self::AliasExists => "there is such an alias already",
+            Self::ExternalKeyInUse => "another KMS key of the custom key store refers to the external key",
+            Self::UnsuitableExternalKey => {
+                "the external key is not an enabled AES-256 key that may encrypt and decrypt"
+            }
+            Self::Busy => "others are changing the KMS key",
+            _ => "the operation failed",
+        }
+    }
 }
 
 impl Error {
@@ -60,6 +114,8 @@ impl Error {
     /// Cut off by a disconnect.
     pub(crate) const ABANDONED: Self = Self(Repr::NotConnected { abandoned: true });
 
+    pub(crate) const INVALID_CIPHERTEXT: Self = Self(Repr::InvalidCiphertext);
+
     /// What went wrong.
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {
@@ -67,6 +123,9 @@ impl Error {
             Repr::NotConnected { .. } => ErrorKind::NotConnected,
             Repr::InvalidInput(_) => ErrorKind::InvalidInput,
             Repr::InvalidCiphertext => ErrorKind::InvalidCiphertext,
+            Repr::UnknownVersion(_) => ErrorKind::UnknownVersion,
+            Repr::About(kind, _) => *kind,
+            Repr::Catalog(error) => ErrorKind::Catalog(error.kind()),
             Repr::Backend(error) => ErrorKind::Backend(error.kind()),
         }
     }
@@ -76,7 +135,12 @@ impl Error {
     pub const fn is_retryable(&self) -> bool {
         match &self.0 {
             Repr::Backend(error) => error.is_retryable(),
-            Repr::NotConnected { .. } | Repr::InvalidInput(_) | Repr::InvalidCiphertext => false,
+            Repr::Catalog(error) => matches!(error.kind(), CatalogErrorKind::Unavailable),
+            Repr::About(kind, _) => matches!(kind, ErrorKind::Busy),
+            Repr::NotConnected { .. }
+            | Repr::InvalidInput(_)
+            | Repr::InvalidCiphertext
+            | Repr::UnknownVersion(_) => false,
         }
     }
 
@@ -86,7 +150,10 @@ impl Error {
     pub const fn may_have_taken_effect(&self) -> bool {
         match &self.0 {
             Repr::NotConnected { abandoned } => *abandoned,
-            Repr::InvalidInput(_) | Repr::InvalidCiphertext => false,
+            Repr::InvalidInput(_) | Repr::InvalidCiphertext | Repr::UnknownVersion(_) | Repr::About(..) => {
+                false
+            }
+            Repr::Catalog(error) => matches!(error.kind(), CatalogErrorKind::Unavailable),
             Repr::Backend(error) => error.kind().may_have_taken_effect(),
         }
     }
@@ -96,7 +163,52 @@ impl Error {
     pub const fn backend_error(&self) -> Option<&BackendError> {
         match &self.0 {
             Repr::Backend(error) => Some(error),
-            Repr::NotConnected { .. } | Repr::InvalidInput(_) | Repr::InvalidCiphertext => None,
+            _ => None,
+        }
+    }
+
+    /// What the key manager made of a ciphertext that is right: when it calls that invalid, it is wrong itself.
+    pub(crate) fn of_the_key_manager(self) -> Self {
+        match self.0 {
+            Repr::InvalidCiphertext => {
+                Self(Repr::Backend(BackendError::new(BackendErrorKind::InvalidResponse).with_detail(
+                    "it calls a ciphertext invalid that it made itself; was the external key replaced?",
+                )))
+            }
+            _ => self,
+        }
+    }
+
+    /// The key manager gave a plaintext that is not what was encrypted.
+    pub(crate) fn wrong_plaintext() -> Self {
+        let error = BackendError::new(BackendErrorKind::InvalidResponse);
+        error.with_detail("it decrypted to something else than was encrypted").into()
+    }
+
+    pub(crate) fn about(kind: ErrorKind, what: &impl ToString) -> Self {
+        Self(Repr::About(kind, what.to_string().into()))
+    }
+
+    pub(crate) fn key_not_found(id: KeyId) -> Self {
+        Self::about(ErrorKind::KeyNotFound, &id)
+    }
+
+    pub(crate) fn busy(id: KeyId) -> Self {
+        Self::about(ErrorKind::Busy, &id)
+    }
+}
+
+impl From<CatalogError> for Error {
+    fn from(error: CatalogError) -> Self {
+        Self(Repr::Catalog(error))
+    }
+}
+
+impl From<InvalidBlob> for Error {
+    fn from(error: InvalidBlob) -> Self {
+        match error {
+            InvalidBlob::UnknownVersion(version) => Self(Repr::UnknownVersion(version)),
+            InvalidBlob::Malformed => Self(Repr::InvalidCiphertext),
         }
     }
 }
@@ -126,6 +238,11 @@ impl fmt::Display for Error {
             }
             Repr::InvalidInput(error) => error.fmt(f),
             Repr::InvalidCiphertext => f.write_str("the ciphertext is invalid"),
+            Repr::UnknownVersion(version) => {
+                write!(f, "the ciphertext blob is of version {version}, which this release does not know")
+            }
+            Repr::About(kind, what) => write!(f, "{} ({what})", kind.text()),
+            Repr::Catalog(_) => f.write_str("the catalogue of the custom key store refused or failed"),
             Repr::Backend(error) => fmt::Display::fmt(error, f),
         }
     }
@@ -139,6 +256,9 @@ impl fmt::Debug for Error {
             Repr::InvalidInput(error) => debug.field("error", error),
             Repr::Backend(error) => debug.field("error", error),
             Repr::NotConnected { abandoned } => debug.field("abandoned", abandoned),
+            Repr::About(_, what) => debug.field("about", what),
+            Repr::Catalog(error) => debug.field("error", error),
+            Repr::UnknownVersion(version) => debug.field("version", version),
             Repr::InvalidCiphertext => &mut debug,
         }
         .finish()
@@ -147,7 +267,11 @@ impl fmt::Debug for Error {
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        // What the key manager says is this error's own text; its source is ours.
-        self.backend_error()?.source()
+        match &self.0 {
+            // What the key manager says is this error's own text; its source is ours.
+            Repr::Backend(error) => error.source(),
+            Repr::Catalog(error) => Some(error),
+            _ => None,
+        }
     }
 }

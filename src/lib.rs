@@ -7,22 +7,23 @@
 //!
 //! ```
 //! use custom_key_store::backend::{BackingKeyId, software::KeyManager};
-//! use custom_key_store::{EncryptionContext, KeyStore, StoreName};
+//! use custom_key_store::{EncryptionContext, KeyStore, NewKey, StoreName};
 //!
 //! # futures::executor::block_on(async {
 //! // A key manager in this process stands in for the one that somebody else controls.
-//! let key = BackingKeyId::new("payroll")?;
+//! let external = BackingKeyId::new("payroll")?;
 //! let manager = KeyManager::new();
-//! manager.create_key(key.clone());
+//! manager.create_key(external.clone());
 //!
-//! let store = KeyStore::new(StoreName::new("root keys")?, manager);   // KeyStore<Disconnected>
-//! let store = store.connect().await?;                                 // KeyStore<Connected>
+//! let store = KeyStore::ephemeral(StoreName::new("root keys")?, manager);   // KeyStore<Disconnected>
+//! let store = store.connect().await?;                                       // KeyStore<Connected>
 //!
+//! let key = store.create_key(&NewKey::external(external)).await?.key_id;    // a KMS key
 //! let context = EncryptionContext::new([("tenant", "blue")])?;
-//! let ciphertext = store.encrypt(&key, b"attack at dawn", &context).await?;
-//! assert_eq!(store.decrypt(&key, &ciphertext, &context).await?.expose(), b"attack at dawn");
+//! let blob = store.encrypt(&key, b"attack at dawn", &context).await?;
+//! assert_eq!(store.decrypt(blob.as_bytes(), &context).await?.expose(), b"attack at dawn");
 //!
-//! let store = store.disconnect().await;                               // KeyStore<Disconnected>
+//! let store = store.disconnect().await;                                     // KeyStore<Disconnected>
 //! # drop(store);
 //! # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 //! ```
@@ -51,10 +52,11 @@
 //!
 //! # What it does not do
 //!
-//! - **Everything, so far.** This release has the typestate, the traits, external key stores behind an XKS proxy, and
-//!   a key manager in memory. KMS keys with double encryption, CloudHSM over PKCS#11, and an endpoint that AWS SDKs
-//!   talk to come next, in this order.
-//! - **Hide the plaintext from the key manager, so far.** [`KeyStore::encrypt`] is the raw first form.
+//! - **Everything, so far.** This release has the typestate, the traits, external key stores behind an XKS proxy, a key
+//!   manager in memory, and KMS keys with double encryption in a catalogue. CloudHSM over PKCS#11, and an endpoint that
+//!   AWS SDKs talk to come next, in this order.
+//! - **Hide the plaintext from a cluster.** Double encryption is for external key stores; in a CloudHSM key store the
+//!   key manager sees what [`KeyStore::encrypt`] is given.
 //! - **Choose a runtime for a store.** A store spawns nothing and logs nothing; its time comes from a
 //!   [`Clock`](clock::Clock), the default of which sleeps on a thread of its own. The XKS client and proxy need tokio,
 //!   and the proxy logs through `tracing`.
@@ -68,6 +70,8 @@
 //! | [`KeyStore`] | one store: its states and what can be done in each |
 //! | [`Handle`] | the part of a connected store that tasks share |
 //! | [`AnyKeyStore`] | a store whose state is data |
+//! | [`Keys`] | the KMS keys of a store, to be viewed and managed in every state |
+//! | [`catalog`] | where stores and keys are kept: in memory, in a file (feature `sqlite`), or where you implement it; [`Ledger`](catalog::Ledger), one that is open |
 //! | [`backend`] | the [`Backend`](backend::Backend) and [`Connection`](backend::Connection) traits, to implement or to mock |
 //! | [`backend::software`] | a key manager in memory that can be told to fail, on a script |
 //! | `xks` | external key stores: the client of a proxy, and a proxy (features `xks`, `proxy`) |
@@ -83,9 +87,10 @@
 //! | feature | what it adds |
 //! |---|---|
 //! | `mock` | `backend::MockBackend` and `backend::MockConnection`, made by `mockall`, for your tests. Exempt from semantic versioning as far as mockall's own version goes |
-//! | `conformance` | `backend::conformance`: the suite that every implementation of `Backend` should pass |
+//! | `conformance` | `backend::conformance` and `catalog::conformance`: the suites that every implementation of `Backend` and of `Catalog` should pass |
 //! | `xks` | on by default: `xks::XksProxy`, the client of an external key store proxy. Needs a tokio runtime |
 //! | `proxy` | `xks::proxy`: an external key store proxy over any connection |
+//! | `sqlite` | `catalog::SqliteCatalog`: what is kept lies in a file. Compiles SQLite, for which a C compiler is needed |
 //! | `full` | all of them |
 //!
 //! # Words
@@ -95,6 +100,7 @@
 //! [`KeyStore::describe`] to an entry of `DescribeCustomKeyStores`. A *backing key* is a key inside the key manager.
 
 pub mod backend;
+pub mod catalog;
 pub mod clock;
 #[cfg(feature = "xks")]
 #[cfg_attr(
@@ -107,21 +113,35 @@ pub mod clock;
 )]
 pub mod xks;
 
+#[cfg(feature = "conformance")]
+mod conformance;
 mod crypto;
+mod epoch;
 mod error;
+mod identity;
+mod key;
 mod secret;
 mod store;
+mod store_id;
 mod sync;
 mod value;
 
 // The paved road; the rest lives in its module, under one path.
 pub use backend::StoreName;
-pub use crypto::{EncryptionContext, SealError, SealErrorKind, Sealer, SealingKey};
+pub use crypto::{
+    CiphertextBlob, EncryptionContext, InvalidBlob, SealError, SealErrorKind, Sealer, SealingKey,
+};
 pub use error::{Error, ErrorKind};
+pub use identity::{Identity, Partition, Region};
+pub use key::{
+    Alias, AliasName, DeletionReport, KeyArn, KeyId, KeyMetadata, KeyOrigin, KeyState, KeyText, Keys, Marker,
+    NewKey, Orphan, Page, PageRequest, TagKey, TagValue,
+};
 pub use secret::SecretBytes;
 pub use store::{
-    AnyKeyStore, Caller, Connected, Connecting, ConnectionState, CreateError, Description, DisconnectReport,
-    Disconnected, Disconnecting, Failed, Goodbye, Handle, InvalidState, KeyStore, ProbeReport, Settle, State,
-    StoreBuilder, StoreId, Transient, TransitionError, UpdateError, WrongState,
+    AnyKeyStore, Caller, Connected, Connecting, ConnectionState, CreateError, DataKey, DataKeyLength,
+    Description, DisconnectReport, Disconnected, Disconnecting, Failed, Goodbye, Handle, InvalidState,
+    KeyStore, ProbeReport, Settle, State, StoreBuilder, Transient, TransitionError, UpdateError, WrongState,
 };
+pub use store_id::StoreId;
 pub use value::{InvalidValue, Problem};

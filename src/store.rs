@@ -9,9 +9,9 @@ mod describe;
 mod gate;
 mod guard;
 mod handle;
-mod id;
 mod link;
 mod live;
+mod register;
 mod report;
 mod state;
 mod transition;
@@ -32,8 +32,7 @@ pub use attempt::ProbeReport;
 pub use builder::{CreateError, StoreBuilder};
 pub use describe::Description;
 pub use disconnected::UpdateError;
-pub use handle::{Caller, Handle};
-pub use id::StoreId;
+pub use handle::{Caller, DataKey, DataKeyLength, Handle};
 pub use report::{DisconnectReport, Goodbye};
 pub use state::{
     Connected, Connecting, ConnectionState, Disconnected, Disconnecting, Failed, State, Transient,
@@ -44,23 +43,26 @@ use std::fmt;
 
 use self::core::Core;
 use crate::backend::{CustomKeyStoreType, StoreName};
+use crate::key::Keys;
+use crate::store_id::StoreId;
 
 /// A custom key store: a key manager that somebody else controls, in one of five connection states.
 ///
 /// ```
 /// use custom_key_store::backend::{BackingKeyId, software::KeyManager};
-/// use custom_key_store::{EncryptionContext, KeyStore, StoreName};
+/// use custom_key_store::{EncryptionContext, KeyStore, NewKey, StoreName};
 ///
 /// # futures::executor::block_on(async {
-/// let key = BackingKeyId::new("payroll")?;
+/// let external = BackingKeyId::new("payroll")?;
 /// let manager = KeyManager::new();
-/// manager.create_key(key.clone());
+/// manager.create_key(external.clone());
 ///
-/// let store = KeyStore::new(StoreName::new("root keys")?, manager);
+/// let store = KeyStore::ephemeral(StoreName::new("root keys")?, manager);
 /// let store = store.connect().await?;
 /// let context = EncryptionContext::new([("purpose", "demonstration")])?;
-/// let ciphertext = store.encrypt(&key, b"attack at dawn", &context).await?;
-/// let plaintext = store.decrypt(&key, &ciphertext, &context).await?;
+/// let key = store.create_key(&NewKey::external(external)).await?.key_id;
+/// let blob = store.encrypt(&key, b"attack at dawn", &context).await?;
+/// let plaintext = store.decrypt(blob.as_bytes(), &context).await?;
 /// assert_eq!(plaintext.expose(), b"attack at dawn");
 ///
 /// let store = store.disconnect().await;
@@ -87,10 +89,10 @@ use crate::backend::{CustomKeyStoreType, StoreName};
 ///
 /// | | `Disconnected` | `Connecting` | `Connected` | `Disconnecting` | `Failed` |
 /// |---|---|---|---|---|---|
-/// | `id`, `name`, `store_type`, `state`, `describe` | yes | yes | yes | yes | yes |
+/// | `id`, `name`, `store_type`, `state`, `describe`, `keys` | yes | yes | yes | yes | yes |
 /// | `connect`, `probe`, `disconnect_report` | yes | | | | |
 /// | `.await`, `settled` | | yes | | yes | |
-/// | `handle`, `encrypt`, `decrypt`, keys, random, `health` | | | yes | | |
+/// | `handle`, `create_key`, `encrypt`, `decrypt`, data keys, random, `health` | | | yes | | |
 /// | `update` | any change | | name, credential, path | | |
 /// | `disconnect` | | yes | yes, also `disconnect_within` | | yes |
 /// | `connection_error`, `error_code`, `advice` | | | | | yes |
@@ -98,11 +100,10 @@ use crate::backend::{CustomKeyStoreType, StoreName};
 /// What the table does not have does not compile:
 ///
 /// ```compile_fail,E0599
-/// # use custom_key_store::{EncryptionContext, KeyStore, StoreName};
-/// # use custom_key_store::backend::{BackingKeyId, software::KeyManager};
-/// # async fn program() -> Result<(), Box<dyn std::error::Error>> {
-/// let store = KeyStore::new(StoreName::new("root keys")?, KeyManager::new());
-/// let key = BackingKeyId::new("payroll")?;
+/// # use custom_key_store::{EncryptionContext, KeyId, KeyStore, StoreName};
+/// # use custom_key_store::backend::software::KeyManager;
+/// # async fn program(key: KeyId) -> Result<(), Box<dyn std::error::Error>> {
+/// let store = KeyStore::ephemeral(StoreName::new("root keys")?, KeyManager::new());
 /// // error: no method named `encrypt` found for struct `KeyStore<Disconnected>`
 /// store.encrypt(&key, b"too early", &EncryptionContext::none()).await?;
 /// # Ok(()) }
@@ -162,6 +163,12 @@ impl<S: State> KeyStore<S> {
     #[must_use]
     pub const fn state(&self) -> ConnectionState {
         S::STATE
+    }
+
+    /// The KMS keys of the store, to be viewed and managed.
+    #[must_use]
+    pub fn keys(&self) -> Keys<'_> {
+        Keys::new(&self.core.ring, self.state.reach())
     }
 
     /// The store as an entry of `DescribeCustomKeyStores`; the error code is there in `FAILED` alone.

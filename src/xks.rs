@@ -28,10 +28,10 @@ mod operation;
 mod path;
 #[cfg(feature = "proxy")]
 pub mod proxy;
-mod region;
 mod sigv4;
 mod wire;
 
+pub use crate::identity::Region;
 pub use client::{
     ClientCertificate, InvalidSetup, LatencyHistogram, TrustRoots, XksCounters, XksCounts, XksProxy,
     XksProxyBuilder,
@@ -39,7 +39,6 @@ pub use client::{
 pub use error_name::ErrorName;
 pub use operation::ProxyOperation;
 pub use path::check_uri_length;
-pub use region::Region;
 
 #[cfg(test)]
 mod vectors;

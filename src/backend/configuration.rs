@@ -10,12 +10,15 @@ use super::{
 use crate::value::InvalidValue;
 
 /// How the key manager behind a store is configured, without its secrets.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "CustomKeyStoreType")]
 #[non_exhaustive]
 pub enum StoreConfiguration {
     /// A CloudHSM cluster.
+    #[serde(rename = "AWS_CLOUDHSM")]
     CloudHsm(CloudHsmConfiguration),
     /// An external key store proxy.
+    #[serde(rename = "EXTERNAL_KEY_STORE")]
     External(XksProxyConfiguration),
 }
 
@@ -28,13 +31,24 @@ impl StoreConfiguration {
             Self::External(_) => CustomKeyStoreType::ExternalKeyStore,
         }
     }
+
+    /// The cluster of a CloudHSM key store.
+    #[must_use]
+    pub fn cluster_id(&self) -> Option<CloudHsmClusterId> {
+        match self {
+            Self::CloudHsm(cluster) => Some(cluster.cluster_id.clone()),
+            Self::External(_) => None,
+        }
+    }
 }
 
 /// A CloudHSM cluster.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
 #[non_exhaustive]
 pub struct CloudHsmConfiguration {
     /// Which cluster.
+    #[serde(rename = "CloudHsmClusterId")]
     pub cluster_id: CloudHsmClusterId,
     /// What the cluster's certificate is signed by.
     pub trust_anchor_certificate: TrustAnchorCertificate,

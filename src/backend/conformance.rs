@@ -73,13 +73,11 @@ mod keys;
 mod layout;
 mod link;
 mod management;
-mod outcome;
-mod report;
 mod round_trip;
 mod suite;
 mod tampering;
 mod usage;
 
+pub use crate::conformance::{Finding, Report, Verdict};
 pub use keys::Keys;
-pub use report::{Finding, Report, Verdict};
 pub use suite::Suite;

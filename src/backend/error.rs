@@ -209,3 +209,12 @@ kinds! {
     /// The implementation of the connection panicked: a bug in it. Retrying may do the same again.
     Panicked, retryable: false, "the backend panicked";
 }
+
+#[cfg(feature = "conformance")]
+impl crate::conformance::Fault for BackendError {
+    type Kind = BackendErrorKind;
+
+    fn kind(&self) -> BackendErrorKind {
+        self.kind
+    }
+}

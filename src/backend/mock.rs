@@ -27,7 +27,7 @@ mockall::mock! {
     /// let mut connection = MockConnection::new();
     /// connection
     ///     .expect_encrypt()
-    ///     .withf(|request| request.plaintext == b"wage slip")
+    ///     .withf(|request| request.key.as_str() == "payroll")
     ///     .returning(|_| Err(BackendErrorKind::TimedOut.into()));
     /// connection.expect_close().times(0..=1).returning(|| Ok(Closed::new()));
     /// ```

@@ -8,6 +8,8 @@ use aws_lc_rs::kdf::{
 };
 use zeroize::Zeroizing;
 
+use crate::secret::SecretBytes;
+
 /// The length of every key, in bytes.
 pub(crate) const KEY_LEN: usize = 32;
 /// The length of an authentication tag of AES-GCM, in bytes.
@@ -20,26 +22,34 @@ pub(crate) const TAG_LEN: usize = 16;
 #[derive(Clone)]
 pub(crate) struct RootKey(Zeroizing<[u8; KEY_LEN]>);
 
-/// Random bytes could not be had. AWS-LC ends the process before it lets this happen.
-#[derive(Debug)]
-pub(crate) struct NoRandomness;
-
 /// What was opened is not what was sealed, or not under this key. Says nothing more, on purpose.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Unauthentic;
 
 /// Random bytes from AWS-LC.
-pub(crate) fn random<const N: usize>() -> Result<[u8; N], NoRandomness> {
+pub(crate) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
-    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| NoRandomness)?;
-    Ok(bytes)
+    fill(&mut bytes);
+    bytes
+}
+
+/// As many random bytes, to be kept secret.
+pub(crate) fn random_secret(length: usize) -> SecretBytes {
+    let mut secret = SecretBytes::new(vec![0; length]);
+    fill(secret.expose_mut());
+    secret
+}
+
+#[expect(clippy::expect_used, reason = "AWS-LC aborts the process when it gets no entropy: it never fails")]
+fn fill(bytes: &mut [u8]) {
+    aws_lc_rs::rand::fill(bytes).expect("AWS-LC gives random bytes");
 }
 
 impl RootKey {
-    pub(crate) fn generate() -> Result<Self, NoRandomness> {
+    pub(crate) fn generate() -> Self {
         let mut bytes = Zeroizing::new([0; KEY_LEN]);
-        aws_lc_rs::rand::fill(bytes.as_mut_slice()).map_err(|_| NoRandomness)?;
-        Ok(Self(bytes))
+        fill(bytes.as_mut_slice());
+        Self(bytes)
     }
 
     /// Copies; the original is the caller's to wipe.
@@ -92,10 +102,15 @@ pub(crate) struct MessageCipher(LessSafeKey);
 
 impl MessageCipher {
     /// Seals in place and gives the tag. Takes the cipher: a second message would meet the nonce again.
-    pub(crate) fn seal(self, aad: &[u8], data: &mut [u8]) -> Result<[u8; TAG_LEN], Unauthentic> {
-        let tag =
-            self.0.seal_in_place_separate_tag(nonce(), Aad::from(aad), data).map_err(|_| Unauthentic)?;
-        tag.as_ref().try_into().map_err(|_| Unauthentic)
+    #[expect(clippy::expect_used, reason = "the one thing that can be wrong is a length above 64 GiB")]
+    pub(crate) fn seal(self, aad: &[u8], data: &mut [u8]) -> [u8; TAG_LEN] {
+        let tag = self
+            .0
+            .seal_in_place_separate_tag(nonce(), Aad::from(aad), data)
+            .expect("AES-GCM seals what is in memory");
+        let mut bytes = [0; TAG_LEN];
+        bytes.copy_from_slice(tag.as_ref());
+        bytes
     }
 
     /// Opens `ciphertext` into `plaintext`, of the same length, which stays zero or unspecified on an error.

@@ -9,7 +9,7 @@
 //! precedes the ciphertext is authenticated, followed by the purpose. The key id, derived from the root key, tells
 //! a wrong key from damage.
 
-use super::root::{NoRandomness, RootKey, TAG_LEN, random};
+use super::root::{RootKey, TAG_LEN, random};
 use crate::secret::SecretBytes;
 
 const VERSION: u8 = 1;
@@ -29,8 +29,8 @@ pub(crate) enum Unsealable {
 }
 
 /// Seals `secret` for `purpose`.
-pub(crate) fn seal(root: &RootKey, purpose: &[u8], secret: &[u8]) -> Result<Vec<u8>, NoRandomness> {
-    let salt: [u8; SALT_LEN] = random()?;
+pub(crate) fn seal(root: &RootKey, purpose: &[u8], secret: &[u8]) -> Vec<u8> {
+    let salt: [u8; SALT_LEN] = random();
     let mut sealed = Vec::with_capacity(HEADER_LEN + secret.len() + TAG_LEN);
     sealed.push(VERSION);
     sealed.extend_from_slice(&*key_id(root));
@@ -38,10 +38,9 @@ pub(crate) fn seal(root: &RootKey, purpose: &[u8], secret: &[u8]) -> Result<Vec<
     let aad = [&sealed, purpose].concat();
 
     sealed.extend_from_slice(secret);
-    // What is too long for AES-GCM, 64 GiB, is not in memory.
     let tag = root.message_cipher(SEAL, &[&salt]).seal(&aad, &mut sealed[HEADER_LEN..]);
-    sealed.extend_from_slice(&tag.map_err(|_| NoRandomness)?);
-    Ok(sealed)
+    sealed.extend_from_slice(&tag);
+    sealed
 }
 
 /// Unseals what [`seal`] gave. Total: any bytes give a secret or an error.

@@ -17,7 +17,7 @@ use crate::secret::SecretBytes;
 /// use custom_key_store::{Sealer, SealingKey};
 ///
 /// # futures::executor::block_on(async {
-/// let sealer = SealingKey::generate()?;
+/// let sealer = SealingKey::generate();
 /// let sealed = sealer.seal(b"my program, the token of the printer", b"hunter2").await?;
 /// let secret = sealer.unseal(b"my program, the token of the printer", &sealed).await?;
 /// assert_eq!(secret.expose(), b"hunter2");

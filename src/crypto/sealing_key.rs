@@ -43,15 +43,9 @@ pub struct SealingKey(RootKey);
 
 impl SealingKey {
     /// A random key, which somebody must keep: see [`expose`](Self::expose).
-    ///
-    /// # Errors
-    ///
-    /// [`Unavailable`](SealErrorKind::Unavailable) when there are no random bytes; AWS-LC ends the process before.
-    pub fn generate() -> Result<Self, SealError> {
-        match RootKey::generate() {
-            Ok(key) => Ok(Self(key)),
-            Err(_) => Err(SealError::new(SealErrorKind::Unavailable)),
-        }
+    #[must_use]
+    pub fn generate() -> Self {
+        Self(RootKey::generate())
     }
 
     /// The key with these bytes, which must be random. Copies them; the original is the caller's to wipe.
@@ -100,7 +94,7 @@ impl SealingKey {
     /// [`File`](SealErrorKind::File) when there is such a file already or it cannot be made; what was begun is removed.
     pub fn create_file(path: impl AsRef<Path>) -> Result<Self, SealError> {
         let path = path.as_ref();
-        let key = Self::generate()?;
+        let key = Self::generate();
         let mut file = new_private(path).map_err(cannot)?;
         let written = file
             .write_all(key.encode().as_slice())
@@ -181,7 +175,7 @@ fn sync_directory(_: &Path) -> io::Result<()> {
 #[async_trait]
 impl Sealer for SealingKey {
     async fn seal(&self, purpose: &[u8], secret: &[u8]) -> Result<Vec<u8>, SealError> {
-        sealed::seal(&self.0, purpose, secret).map_err(|_| SealError::new(SealErrorKind::Unavailable))
+        Ok(sealed::seal(&self.0, purpose, secret))
     }
 
     async fn unseal(&self, purpose: &[u8], sealed: &[u8]) -> Result<SecretBytes, SealError> {

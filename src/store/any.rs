@@ -5,15 +5,18 @@ use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use super::KeyStore;
 use super::core::Core;
 use super::describe::Description;
 use super::disconnected::UpdateError;
 use super::handle::Handle;
+use super::register::Kept;
 use super::report::DisconnectReport;
-use super::state::sealed::Settles as _;
+use super::state::sealed::{Sealed as _, Settles as _};
 use super::state::{Connected, Connecting, ConnectionState, Disconnected, Disconnecting, Failed, State};
-use super::{KeyStore, StoreId};
 use crate::backend::{Change, ConnectReason, ConnectionError, CustomKeyStoreType, StoreName};
+use crate::key::{Keys, OutOfReach};
+use crate::store_id::StoreId;
 
 /// A custom key store in any state.
 ///
@@ -28,7 +31,7 @@ use crate::backend::{Change, ConnectReason, ConnectionError, CustomKeyStoreType,
 /// # use custom_key_store::{AnyKeyStore, Connected, ConnectionState, KeyStore, StoreName};
 /// # use custom_key_store::backend::software::KeyManager;
 /// # futures::executor::block_on(async {
-/// let mut store: AnyKeyStore = KeyStore::new(StoreName::new("root")?, KeyManager::new()).into();
+/// let mut store: AnyKeyStore = KeyStore::ephemeral(StoreName::new("root")?, KeyManager::new()).into();
 /// store.connect()?;
 /// assert_eq!(store.settled().await, ConnectionState::Connected);
 /// assert!(store.connect().is_err()); // a store connects once
@@ -72,6 +75,18 @@ impl AnyState {
 }
 
 impl AnyKeyStore {
+    /// A store in the state that a restart finds it in.
+    pub(super) fn restarted(core: Core, kept: Kept) -> Self {
+        let state = match kept {
+            Kept::Disconnected => AnyState::Disconnected(Disconnected::never_connected()),
+            Kept::Connected => {
+                AnyState::Connecting(Disconnected::never_connected().connect(&core, ConnectReason::Resume))
+            }
+            Kept::Failed(code) => AnyState::Failed(Failed::new(ConnectionError::new(code))),
+        };
+        Self { core: Box::new(core), state }
+    }
+
     /// The store's id.
     #[must_use]
     pub const fn id(&self) -> &StoreId {
@@ -124,6 +139,16 @@ impl AnyKeyStore {
         }
     }
 
+    /// The KMS keys of the store, to be viewed and managed.
+    #[must_use]
+    pub fn keys(&self) -> Keys<'_> {
+        let reach = match &self.state {
+            AnyState::Connected(connected) => connected.reach(),
+            _ => &OutOfReach,
+        };
+        Keys::new(&self.core.ring, reach)
+    }
+
     /// The store as an entry of `DescribeCustomKeyStores`.
     #[must_use]
     pub fn describe(&self) -> Description {
@@ -163,8 +188,8 @@ impl AnyKeyStore {
         self.step(ConnectionState::Disconnecting, |state, core| {
             Ok(AnyState::Disconnecting(match state {
                 AnyState::Connecting(state) => state.disconnect(core),
-                AnyState::Connected(state) => state.disconnect(drain_limit),
-                AnyState::Failed(state) => state.disconnect(),
+                AnyState::Connected(state) => state.disconnect(core, drain_limit),
+                AnyState::Failed(state) => state.disconnect(core),
                 other => return Err(other),
             }))
         })

@@ -1,50 +1,59 @@
 //! Making a store with other settings than the usual ones.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::KeyStore;
+use super::any::AnyKeyStore;
 use super::attempt::probe;
 use super::core::{Core, Limits, to_the_millisecond};
 use super::disconnected::Disconnected;
-use super::id::StoreId;
+use super::register::{LedgerVault, Register};
 use crate::backend::{Backend, ConnectReason, ConnectionError, CustomKeyStoreType, StoreName, Vault};
+use crate::catalog::{CatalogError, CatalogErrorKind, Ledger, Table};
 use crate::clock::{Clock, SystemClock};
+use crate::epoch;
+use crate::identity::Identity;
+use crate::store_id::StoreId;
 
 /// Making a store.
 impl KeyStore<Disconnected> {
-    /// A new store with this key manager behind it, and the usual settings. Contacts nobody.
-    pub fn new(name: StoreName, backend: impl Backend) -> Self {
-        Self::builder(name, backend).build()
+    /// A store in memory alone, with this key manager behind it and the usual settings. Contacts nobody.
+    ///
+    /// For tests, trials and [`CloudHSM`](CustomKeyStoreType::AwsCloudhsm) keys that are managed elsewhere.
+    ///
+    /// <div class="warning">
+    ///
+    /// Its KMS keys die with the process, and with them all that was encrypted under one that refers to an external key:
+    /// half of what protects it is this library's. Use [`create`](StoreBuilder::create) and a
+    /// [`Ledger`] for anything that shall last.
+    ///
+    /// </div>
+    pub fn ephemeral(name: StoreName, backend: impl Backend) -> Self {
+        Self::builder(backend).ephemeral(name)
     }
 
-    /// A store with other settings than the usual ones.
-    pub fn builder(name: StoreName, backend: impl Backend) -> StoreBuilder {
-        StoreBuilder::new(name, Arc::new(backend))
+    /// A store with other settings than the usual ones, or one that lasts.
+    pub fn builder(backend: impl Backend) -> StoreBuilder {
+        StoreBuilder::new(Arc::new(backend))
     }
 }
 
-/// Settings of a store. Every one has a default; made by [`KeyStore::builder`].
+/// Settings of a store, and the ways to it. Every setting has a default; made by [`KeyStore::builder`].
 ///
 /// ```
-/// use custom_key_store::{KeyStore, StoreId, StoreName, backend::software::KeyManager};
+/// use custom_key_store::{KeyStore, StoreName, backend::software::KeyManager};
 /// use std::time::Duration;
 ///
-/// let store = KeyStore::builder(StoreName::new("root")?, KeyManager::new())
-///     .id(StoreId::new("cks-0123456789abcdef0")?)
+/// let store = KeyStore::builder(KeyManager::new())
 ///     .drain_limit(Duration::from_secs(30))
-///     .build();
-/// assert_eq!(store.id().as_str(), "cks-0123456789abcdef0");
+///     .ephemeral(StoreName::new("root")?);
 /// # Ok::<(), custom_key_store::InvalidValue>(())
 /// ```
 #[derive(Debug)]
 #[must_use]
 pub struct StoreBuilder {
-    name: StoreName,
     backend: Arc<dyn Backend>,
-    id: Option<StoreId>,
-    created: Option<SystemTime>,
     vault: Option<Arc<dyn Vault>>,
     clock: Arc<dyn Clock>,
     principal: Option<Arc<str>>,
@@ -52,12 +61,9 @@ pub struct StoreBuilder {
 }
 
 impl StoreBuilder {
-    pub(super) fn new(name: StoreName, backend: Arc<dyn Backend>) -> Self {
+    pub(super) fn new(backend: Arc<dyn Backend>) -> Self {
         Self {
-            name,
             backend,
-            id: None,
-            created: None,
             vault: None,
             clock: Arc::new(SystemClock),
             principal: None,
@@ -65,19 +71,7 @@ impl StoreBuilder {
         }
     }
 
-    /// The id of a store that existed before. Default: a new one.
-    pub fn id(mut self, id: StoreId) -> Self {
-        self.id = Some(id);
-        self
-    }
-
-    /// When a store that existed before was created, to the millisecond. Default: now, by the clock.
-    pub const fn creation_date(mut self, created: SystemTime) -> Self {
-        self.created = Some(created);
-        self
-    }
-
-    /// Where a backend that changes its password keeps it. Default: in memory.
+    /// Where a backend that changes its password keeps it. Default: where the store is kept, sealed.
     pub fn vault(mut self, vault: impl Vault) -> Self {
         self.vault = Some(Arc::new(vault));
         self
@@ -121,76 +115,98 @@ impl StoreBuilder {
         self
     }
 
-    /// The store. Contacts nobody; asks the backend once for its configuration, and panics if that does.
-    pub fn build(self) -> KeyStore<Disconnected> {
-        let Self { name, backend, id, created, vault, clock, principal, limits } = self;
-        let mut core = Core::new(name, backend, clock);
+    /// A store in memory alone; see [`KeyStore::ephemeral`], and its warning. Asks the backend once for its
+    /// configuration, and panics if that does.
+    pub fn ephemeral(self, name: StoreName) -> KeyStore<Disconnected> {
+        let created = to_the_millisecond(self.clock.wall());
+        let core = self.core(StoreId::generate(), name, created, Ledger::ephemeral(Identity::nobody()));
+        KeyStore { core: Box::new(core), state: Disconnected::never_connected() }
+    }
+
+    /// Creates a store that lasts, if its configuration works: an external key store is probed first, as KMS does when
+    /// one is created; a CloudHSM key store is not, since its password is first tried when it connects. Asks the
+    /// backend once for its configuration, and panics if that does.
+    ///
+    /// # Errors
+    ///
+    /// [`CreateError`]; there is no store then.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, the store may have been created; the name is then taken.
+    pub async fn create(
+        self,
+        ledger: &Ledger,
+        name: StoreName,
+    ) -> Result<KeyStore<Disconnected>, CreateError> {
+        let created = to_the_millisecond(self.clock.wall());
+        let mut core = self.kept(StoreId::generate(), name, created, ledger);
+        if core.store_type() == CustomKeyStoreType::ExternalKeyStore {
+            probe(&core, &core.backend, ConnectReason::Create).await?;
+        }
+        core.register = Some(Arc::new(Register::create(ledger, &core).await?));
+        Ok(KeyStore { core: Box::new(core), state: Disconnected::never_connected() })
+    }
+
+    /// Opens a store that was created before, in the state that it was left in: one that was connected, or was being
+    /// connected, is being connected again, once somebody polls it; one that had failed has failed, and one that was
+    /// disconnected, or was being disconnected, is disconnected. Asks the backend once for its configuration, and
+    /// panics if that does.
+    ///
+    /// The backend is to be the one that the store was created or last updated with; what it says of itself counts.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](CatalogErrorKind::NotFound) when there is no such store, [`InUse`](CatalogErrorKind::InUse) when
+    /// somebody has it, [`Conflict`](CatalogErrorKind::Conflict) when the backend is for the other type of store, and
+    /// what the catalogue answers.
+    ///
+    /// # Cancel safety
+    ///
+    /// May be dropped at will.
+    pub async fn open(self, ledger: &Ledger, id: &StoreId) -> Result<AnyKeyStore, CatalogError> {
+        let register = Register::open(ledger, id).await?;
+        let record = register.latest().record;
+        let created = epoch::from_millis(record.created);
+        let mut core = self.kept(record.id, record.name, created, ledger);
+        if core.store_type() != record.configuration.store_type() {
+            return Err(CatalogError::at(CatalogErrorKind::Conflict, Table::Stores, id.as_str()));
+        }
+        core.register = Some(Arc::new(register));
+        Ok(AnyKeyStore::restarted(core, record.state))
+    }
+
+    fn kept(self, id: StoreId, name: StoreName, created: SystemTime, ledger: &Ledger) -> Core {
+        let vault = self.vault.clone();
+        let mut core = self.core(id, name, created, ledger.clone());
+        if vault.is_none() {
+            core.vault = LedgerVault::new(ledger, &core.id);
+        }
+        core
+    }
+
+    fn core(self, id: StoreId, name: StoreName, created: SystemTime, ledger: Ledger) -> Core {
+        let Self { backend, vault, clock, principal, limits } = self;
+        let mut core = Core::new(id, name, created, backend, clock, ledger);
         core.limits = limits;
-        if let Some(id) = id {
-            core.id = id;
-        }
-        if let Some(created) = created {
-            core.created = to_the_millisecond(created);
-        }
         if let Some(vault) = vault {
             core.vault = vault;
         }
         if let Some(principal) = principal {
             core.principal = principal;
         }
-        KeyStore { core: Box::new(core), state: Disconnected::never_connected() }
-    }
-
-    /// The store, if its configuration works: an external key store is probed first, as KMS does when one is
-    /// created; a CloudHSM key store is not, since its password is first tried when it connects.
-    ///
-    /// # Errors
-    ///
-    /// [`CreateError`], which holds the store as [`build`](Self::build) gives it.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future drops the probe's connection with it.
-    pub async fn create(self) -> Result<KeyStore<Disconnected>, CreateError> {
-        let store = self.build();
-        if store.store_type() == CustomKeyStoreType::AwsCloudhsm {
-            return Ok(store);
-        }
-        match probe(&store.core, &store.core.backend, ConnectReason::Create).await {
-            Ok(_) => Ok(store),
-            Err(error) => Err(CreateError { error, store }),
-        }
+        core
     }
 }
 
-/// A store was not created, since its configuration does not work.
-#[derive(Debug)]
-pub struct CreateError {
-    error: ConnectionError,
-    store: KeyStore<Disconnected>,
-}
-
-impl CreateError {
-    /// What the probe found.
-    #[must_use]
-    pub const fn connection_error(&self) -> Option<&ConnectionError> {
-        Some(&self.error)
-    }
-
-    /// The store all the same, unproven: to be updated and tried again.
-    pub fn into_store(self) -> KeyStore<Disconnected> {
-        self.store
-    }
-}
-
-impl fmt::Display for CreateError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the custom key store {} was not created", self.store.name())
-    }
-}
-
-impl std::error::Error for CreateError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.error)
-    }
+/// A store was not created.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum CreateError {
+    /// The key manager cannot be used with this configuration.
+    #[error("the custom key store was not created, since its key manager cannot be used so ({})", .0.code())]
+    Refused(#[from] ConnectionError),
+    /// The catalogue refused or failed: [`UniqueTaken`](CatalogErrorKind::UniqueTaken) when another store has the name.
+    #[error("the custom key store was not created, since it could not be written down")]
+    Catalog(#[from] CatalogError),
 }

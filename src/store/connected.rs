@@ -3,19 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::backend::{
-    BackingKeyId, Change, Ciphertext, ConnectReason, Connection, Health, KeyDescription, LiveChange,
-};
-use crate::crypto::EncryptionContext;
+use crate::backend::{BackingKeyId, Change, ConnectReason, Connection, Health, KeyDescription, LiveChange};
+use crate::crypto::{CiphertextBlob, EncryptionContext};
 use crate::error::Error;
+use crate::key::{KeyId, KeyMetadata, NewKey, Reach};
 use crate::secret::SecretBytes;
 use crate::store::KeyStore;
 use crate::store::any::AnyState;
 use crate::store::core::Core;
 use crate::store::disconnected::UpdateError;
 use crate::store::disconnecting::Disconnecting;
-use crate::store::handle::Handle;
-use crate::store::live::Live;
+use crate::store::handle::{DataKey, DataKeyLength, Handle};
+use crate::store::live::{Live, close};
 use crate::store::state::{ConnectionState, State, sealed};
 
 /// A connection attempt succeeded and nobody has disconnected since. Says nothing about present health.
@@ -46,6 +45,13 @@ impl Connected {
             None
         };
 
+        let configuration = reconnected.as_ref().map(|(_, configuration, _)| configuration);
+        if let Err(error) = core.record_change(change.name.as_ref(), configuration).await {
+            if let Some((_, _, connection)) = reconnected {
+                close(&*core.clock, core.limits.close_timeout, &*connection).await;
+            }
+            return Err(error.into());
+        }
         // From here to the end of the change nothing is awaited, so it happens as a whole or not at all.
         core.rename(change.name);
         if let Some((backend, configuration, connection)) = reconnected {
@@ -58,9 +64,9 @@ impl Connected {
     }
 
     /// Shuts the gate, now; the rest is for whoever awaits.
-    pub(super) fn disconnect(self, limit: Duration) -> Disconnecting {
+    pub(super) fn disconnect(self, core: &Core, limit: Duration) -> Disconnecting {
         let in_flight = self.live.shut();
-        Disconnecting::draining(self.live, in_flight, limit)
+        Disconnecting::draining(core, self.live, in_flight, limit)
     }
 }
 
@@ -75,6 +81,15 @@ impl KeyStore<Connected> {
         self.state.handle.clone()
     }
 
+    /// Creates a KMS key; see [`Handle::create_key`].
+    ///
+    /// # Errors
+    ///
+    /// See [`Handle::create_key`].
+    pub fn create_key(&self, new: &NewKey) -> impl Future<Output = Result<KeyMetadata, Error>> + Send {
+        self.state.handle.create_key(new)
+    }
+
     /// Encrypts; see [`Handle::encrypt`].
     ///
     /// # Errors
@@ -82,10 +97,10 @@ impl KeyStore<Connected> {
     /// See [`Handle::encrypt`].
     pub fn encrypt(
         &self,
-        key: &BackingKeyId,
+        key: &KeyId,
         plaintext: &[u8],
         context: &EncryptionContext,
-    ) -> impl Future<Output = Result<Ciphertext, Error>> + Send {
+    ) -> impl Future<Output = Result<CiphertextBlob, Error>> + Send {
         self.state.handle.encrypt(key, plaintext, context)
     }
 
@@ -96,41 +111,79 @@ impl KeyStore<Connected> {
     /// See [`Handle::decrypt`].
     pub fn decrypt(
         &self,
-        key: &BackingKeyId,
-        ciphertext: &Ciphertext,
+        blob: &[u8],
         context: &EncryptionContext,
     ) -> impl Future<Output = Result<SecretBytes, Error>> + Send {
-        self.state.handle.decrypt(key, ciphertext, context)
+        self.state.handle.decrypt(blob, context)
     }
 
-    /// Describes a key of the key manager; see [`Handle::describe_key`].
+    /// Decrypts what was encrypted under a given KMS key; see [`Handle::decrypt_under`].
     ///
     /// # Errors
     ///
-    /// See [`Handle::describe_key`].
-    pub fn describe_key(
+    /// See [`Handle::decrypt_under`].
+    pub fn decrypt_under(
+        &self,
+        key: &KeyId,
+        blob: &[u8],
+        context: &EncryptionContext,
+    ) -> impl Future<Output = Result<SecretBytes, Error>> + Send {
+        self.state.handle.decrypt_under(key, blob, context)
+    }
+
+    /// Encrypts again under another KMS key or context; see [`Handle::re_encrypt`].
+    ///
+    /// # Errors
+    ///
+    /// See [`Handle::re_encrypt`].
+    pub fn re_encrypt(
+        &self,
+        blob: &[u8],
+        source_context: &EncryptionContext,
+        destination: &KeyId,
+        destination_context: &EncryptionContext,
+    ) -> impl Future<Output = Result<CiphertextBlob, Error>> + Send {
+        self.state.handle.re_encrypt(blob, source_context, destination, destination_context)
+    }
+
+    /// A new data key; see [`Handle::generate_data_key`].
+    ///
+    /// # Errors
+    ///
+    /// See [`Handle::generate_data_key`].
+    pub fn generate_data_key(
+        &self,
+        key: &KeyId,
+        length: DataKeyLength,
+        context: &EncryptionContext,
+    ) -> impl Future<Output = Result<DataKey, Error>> + Send {
+        self.state.handle.generate_data_key(key, length, context)
+    }
+
+    /// A new data key, wrapped alone; see [`Handle::generate_data_key_without_plaintext`].
+    ///
+    /// # Errors
+    ///
+    /// See [`Handle::generate_data_key_without_plaintext`].
+    pub fn generate_data_key_without_plaintext(
+        &self,
+        key: &KeyId,
+        length: DataKeyLength,
+        context: &EncryptionContext,
+    ) -> impl Future<Output = Result<CiphertextBlob, Error>> + Send {
+        self.state.handle.generate_data_key_without_plaintext(key, length, context)
+    }
+
+    /// Describes a key of the key manager; see [`Handle::describe_backing_key`].
+    ///
+    /// # Errors
+    ///
+    /// See [`Handle::describe_backing_key`].
+    pub fn describe_backing_key(
         &self,
         key: &BackingKeyId,
     ) -> impl Future<Output = Result<KeyDescription, Error>> + Send {
-        self.state.handle.describe_key(key)
-    }
-
-    /// Has the key manager make a key; see [`Handle::generate_key`].
-    ///
-    /// # Errors
-    ///
-    /// See [`Handle::generate_key`].
-    pub fn generate_key(&self, label: &str) -> impl Future<Output = Result<BackingKeyId, Error>> + Send {
-        self.state.handle.generate_key(label)
-    }
-
-    /// Has the key manager delete a key; see [`Handle::delete_key`].
-    ///
-    /// # Errors
-    ///
-    /// See [`Handle::delete_key`].
-    pub fn delete_key(&self, key: &BackingKeyId) -> impl Future<Output = Result<(), Error>> + Send {
-        self.state.handle.delete_key(key)
+        self.state.handle.describe_backing_key(key)
     }
 
     /// Random bytes from the key manager; see [`Handle::generate_random`].
@@ -187,7 +240,7 @@ impl KeyStore<Connected> {
     #[must_use = "a disconnect makes progress only while it is awaited; dropped, it skips the goodbye"]
     pub fn disconnect_within(self, drain_limit: Duration) -> KeyStore<Disconnecting> {
         let Self { core, state } = self;
-        let state = state.disconnect(drain_limit);
+        let state = state.disconnect(&core, drain_limit);
         KeyStore { core, state }
     }
 }
@@ -206,5 +259,9 @@ impl sealed::Sealed for Connected {
             AnyState::Connected(state) => Ok(state),
             other => Err(other),
         }
+    }
+
+    fn reach(&self) -> &dyn Reach {
+        &self.handle
     }
 }

@@ -65,7 +65,7 @@ impl Connecting {
     pub(super) fn disconnect(self, core: &Core) -> Disconnecting {
         match self.stage.into_inner().unwrap_or_else(PoisonError::into_inner) {
             Stage::Over(Ok(connection)) => Disconnecting::closing(core, connection),
-            Stage::UnderWay(_) | Stage::Over(Err(_)) => Disconnecting::from_nothing(),
+            Stage::UnderWay(_) | Stage::Over(Err(_)) => Disconnecting::from_nothing(core),
         }
     }
 }
@@ -89,7 +89,7 @@ impl KeyStore<Connecting> {
     /// # futures::executor::block_on(async {
     /// # let manager = KeyManager::new();
     /// # manager.inject(Method::Connect, Fault::Hang);
-    /// let mut connecting = KeyStore::new(StoreName::new("root")?, manager).connect();
+    /// let mut connecting = KeyStore::ephemeral(StoreName::new("root")?, manager).connect();
     /// let patience = SystemClock.sleep(Duration::from_millis(20));
     /// futures::pin_mut!(patience);
     /// let gave_up = {

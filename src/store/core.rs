@@ -4,15 +4,21 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+
 use super::attempt::{self, Attempt};
 use super::disconnected::UpdateError;
-use super::guard::ask;
-use super::id::StoreId;
+use super::guard::{Shielded, ask};
+use super::register::{Kept, Register, keep_outcome, unrecorded};
 use crate::backend::{
     Backend, Change, ConnectReason, ConnectRequest, ConnectionError, ConnectionErrorCode, CustomKeyStoreType,
     InvalidChange, MemoryVault, RequestId, StoreConfiguration, StoreName, Vault,
 };
+use crate::catalog::{CatalogError, Ledger};
 use crate::clock::Clock;
+use crate::key::Keyring;
+use crate::store_id::StoreId;
 
 /// What a store is in every state. States hold the rest.
 pub(super) struct Core {
@@ -26,6 +32,10 @@ pub(super) struct Core {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) principal: Arc<str>,
     pub(super) limits: Limits,
+    /// The KMS keys of the store.
+    pub(super) ring: Arc<Keyring>,
+    /// Where it is written down what becomes of the store; nowhere, if it is ephemeral.
+    pub(super) register: Option<Arc<Register>>,
 }
 
 /// How long a store waits for what.
@@ -49,17 +59,30 @@ impl Default for Limits {
 }
 
 impl Core {
-    pub(super) fn new(name: StoreName, backend: Arc<dyn Backend>, clock: Arc<dyn Clock>) -> Self {
+    /// A store whose KMS keys are in `ledger`.
+    pub(super) fn new(
+        id: StoreId,
+        name: StoreName,
+        created: SystemTime,
+        backend: Arc<dyn Backend>,
+        clock: Arc<dyn Clock>,
+        ledger: Ledger,
+    ) -> Self {
+        let configuration = backend.configuration();
+        let ring = Keyring::new(ledger, id.clone(), Arc::clone(&clock));
+        ring.set_cluster(configuration.cluster_id());
         Self {
-            id: StoreId::generate(),
+            id,
             name,
-            created: to_the_millisecond(clock.wall()),
-            configuration: backend.configuration(),
+            created,
+            configuration,
             backend,
             vault: Arc::new(MemoryVault::new()),
             clock,
             principal: "custom-key-store".into(),
             limits: Limits::default(),
+            ring: Arc::new(ring),
+            register: None,
         }
     }
 
@@ -75,6 +98,7 @@ impl Core {
         backend: Arc<dyn Backend>,
         configuration: StoreConfiguration,
     ) -> Arc<dyn Backend> {
+        self.ring.set_cluster(configuration.cluster_id());
         self.configuration = configuration;
         std::mem::replace(&mut self.backend, backend)
     }
@@ -94,6 +118,42 @@ impl Core {
             vault: Arc::clone(&self.vault),
         };
         attempt::connect(self.store_type(), Arc::clone(backend), request, Arc::clone(&self.clock))
+    }
+
+    /// An attempt that is written down, before it begins and when it is over.
+    pub(super) fn recorded_attempt(&self, reason: ConnectReason) -> Attempt {
+        let attempt = self.attempt(&self.backend, reason);
+        let Some(register) = self.register.clone() else { return attempt };
+        let recorded = async move {
+            register.keep(Kept::Connected).await.map_err(unrecorded)?;
+            keep_outcome(&register, attempt.await).await
+        };
+        Shielded::new(recorded.boxed())
+    }
+
+    /// What is written down when the store is being disconnected.
+    pub(super) fn recorded_disconnect(&self) -> BoxFuture<'static, Option<CatalogError>> {
+        let register = self.register.clone();
+        async move { register?.keep(Kept::Disconnected).await.err() }.boxed()
+    }
+
+    /// Writes down a change of name and configuration. Nothing has changed when this fails.
+    pub(super) async fn record_change(
+        &self,
+        name: Option<&StoreName>,
+        configuration: Option<&StoreConfiguration>,
+    ) -> Result<(), CatalogError> {
+        let Some(register) = &self.register else { return Ok(()) };
+        register
+            .write(|record| {
+                if let Some(name) = name {
+                    record.name = name.clone();
+                }
+                if let Some(configuration) = configuration {
+                    record.configuration = configuration.clone();
+                }
+            })
+            .await
     }
 
     /// The backend with a change applied, and what it says of itself. Nothing is changed here.

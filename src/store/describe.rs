@@ -5,12 +5,12 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use super::core::Core;
-use super::id::StoreId;
 use super::state::ConnectionState;
 use crate::backend::{
     CloudHsmClusterId, ConnectionError, ConnectionErrorCode, CustomKeyStoreType, StoreConfiguration,
     StoreName, TrustAnchorCertificate, XksProxyConfiguration,
 };
+use crate::store_id::StoreId;
 
 /// A custom key store in one moment: an entry of `DescribeCustomKeyStores`, by AWS's member names.
 ///
@@ -26,7 +26,7 @@ pub struct Description {
     /// Which of the two kinds.
     pub custom_key_store_type: CustomKeyStoreType,
     /// When the store was created; on the wire, seconds since the Unix epoch.
-    #[serde(with = "epoch_seconds")]
+    #[serde(with = "crate::epoch::seconds")]
     pub creation_date: SystemTime,
     /// The state it is in.
     pub connection_state: ConnectionState,
@@ -63,32 +63,5 @@ impl Description {
             trust_anchor_certificate: trust_anchor,
             xks_proxy_configuration: proxy,
         }
-    }
-}
-
-/// Times as AWS's JSON has them: seconds since the epoch, with milliseconds behind the point.
-mod epoch_seconds {
-    use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
-
-    pub(super) fn serialize<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
-        // A time before the epoch is a clock that was never set: it reads as the epoch.
-        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-        serializer.serialize_f64(Duration::from_millis(millis(since)).as_secs_f64())
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SystemTime, D::Error> {
-        let seconds = f64::deserialize(deserializer)?;
-        Duration::try_from_secs_f64(seconds)
-            .ok()
-            .and_then(|since| UNIX_EPOCH.checked_add(Duration::from_millis(millis(since))))
-            .ok_or_else(|| D::Error::custom("expected seconds since 1970-01-01, as a number"))
-    }
-
-    /// Rounded, since a binary fraction is seldom exact.
-    fn millis(since: Duration) -> u64 {
-        let rounded = since.saturating_add(Duration::from_micros(500)).as_millis();
-        u64::try_from(rounded).unwrap_or(u64::MAX)
     }
 }

@@ -1,13 +1,15 @@
 //! Before the first connection, and after every disconnect.
 
 use crate::backend::{Change, ConnectReason, ConnectionError, CustomKeyStoreType, InvalidChange};
+use crate::catalog::CatalogError;
+use crate::store::KeyStore;
 use crate::store::any::AnyState;
 use crate::store::attempt::{ProbeReport, probe};
 use crate::store::connecting::Connecting;
 use crate::store::core::Core;
 use crate::store::report::DisconnectReport;
 use crate::store::state::{ConnectionState, State, sealed};
-use crate::store::{KeyStore, StoreId};
+use crate::store_id::StoreId;
 
 /// Never connected, or disconnected on purpose.
 #[derive(Debug)]
@@ -35,17 +37,19 @@ impl Disconnected {
             if core.store_type() == CustomKeyStoreType::ExternalKeyStore {
                 probe(core, &backend, ConnectReason::Update).await?;
             }
+            core.record_change(change.name.as_ref(), Some(&configuration)).await?;
             let old = core.adopt(backend, configuration);
             core.rename(change.name);
             drop(old);
         } else {
+            core.record_change(change.name.as_ref(), None).await?;
             core.rename(change.name);
         }
         Ok(())
     }
 
     pub(super) fn connect(self, core: &Core, reason: ConnectReason) -> Connecting {
-        Connecting::new(core.attempt(&core.backend, reason))
+        Connecting::new(core.recorded_attempt(reason))
     }
 }
 
@@ -69,7 +73,7 @@ impl KeyStore<Disconnected> {
     /// ```
     /// # use custom_key_store::{KeyStore, StoreName, backend::software::KeyManager};
     /// # futures::executor::block_on(async {
-    /// let store = KeyStore::new(StoreName::new("root")?, KeyManager::new());
+    /// let store = KeyStore::ephemeral(StoreName::new("root")?, KeyManager::new());
     /// let store = store.connect().await?;
     /// # let _ = store;
     /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
@@ -107,7 +111,8 @@ impl KeyStore<Disconnected> {
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it resolves, nothing has changed.
+    /// Dropped before it resolves, nothing has changed here; the catalogue may have the new values, of which only the
+    /// name counts after a restart.
     pub async fn update(&mut self, change: impl Into<Change>) -> Result<(), UpdateError> {
         Disconnected::update(&mut self.core, change.into()).await
     }
@@ -132,6 +137,10 @@ pub enum UpdateError {
     /// The key manager cannot be used with the new configuration.
     #[error("nothing was changed, since the key manager cannot be used so ({})", .0.code())]
     Refused(#[from] ConnectionError),
+    /// The change could not be written down: [`UniqueTaken`](crate::catalog::CatalogErrorKind::UniqueTaken) when another
+    /// store has the name.
+    #[error("nothing was changed, since the change could not be written down")]
+    Catalog(#[from] CatalogError),
     /// The store is in a state in which this cannot be changed; only from
     /// [`AnyKeyStore::update`](crate::AnyKeyStore::update), since a typed store has no such method.
     #[error(

@@ -1,13 +1,13 @@
 //! While a disconnect is under way.
 
 use std::fmt;
-use std::future::{IntoFuture, poll_fn};
+use std::future::{Future, IntoFuture, poll_fn};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join};
 
 use crate::backend::Connection;
 use crate::store::KeyStore;
@@ -38,9 +38,22 @@ impl Disconnecting {
         Self { stage: Mutex::new(stage) }
     }
 
-    /// There is nothing to wait for.
-    pub(super) fn from_nothing() -> Self {
-        Self::new(Stage::Over(DisconnectReport::default()))
+    /// There is no connection; only the catalogue has to be told.
+    pub(super) fn from_nothing(core: &Core) -> Self {
+        if core.register.is_none() {
+            return Self::new(Stage::Over(DisconnectReport::default()));
+        }
+        Self::under_way(core, async { DisconnectReport::default() })
+    }
+
+    /// Written down while the farewell takes its course, since neither may wait for the other.
+    fn under_way(core: &Core, farewell: impl Future<Output = DisconnectReport> + Send + 'static) -> Self {
+        let recorded = core.recorded_disconnect();
+        let both = async move {
+            let (unrecorded, report) = join(recorded, farewell).await;
+            DisconnectReport { unrecorded, ..report }
+        };
+        Self::new(Stage::UnderWay(both.boxed()))
     }
 
     /// Nobody has used the connection yet; it only has to be closed.
@@ -52,11 +65,11 @@ impl Disconnecting {
             drop(connection);
             DisconnectReport::of_goodbye(goodbye, clock.monotonic().saturating_duration_since(started))
         };
-        Self::new(Stage::UnderWay(farewell.boxed()))
+        Self::under_way(core, farewell)
     }
 
-    pub(super) fn draining(live: Live, in_flight: u64, limit: Duration) -> Self {
-        Self::new(Stage::UnderWay(live.farewell(in_flight, limit).boxed()))
+    pub(super) fn draining(core: &Core, live: Live, in_flight: u64, limit: Duration) -> Self {
+        Self::under_way(core, live.farewell(in_flight, limit))
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<DisconnectReport> {

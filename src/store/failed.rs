@@ -3,6 +3,7 @@
 use crate::backend::{Advice, ConnectionError, ConnectionErrorCode};
 use crate::store::KeyStore;
 use crate::store::any::AnyState;
+use crate::store::core::Core;
 use crate::store::disconnecting::Disconnecting;
 use crate::store::guard::discard;
 use crate::store::state::{ConnectionState, State, sealed};
@@ -23,10 +24,10 @@ impl Failed {
     }
 
     /// Leaves the failure behind; there is nothing to wait for.
-    pub(super) fn disconnect(self) -> Disconnecting {
+    pub(super) fn disconnect(self, core: &Core) -> Disconnecting {
         // Its source is foreign, and so is its destructor.
         discard(self);
-        Disconnecting::from_nothing()
+        Disconnecting::from_nothing(core)
     }
 }
 
@@ -56,7 +57,7 @@ impl KeyStore<Failed> {
     /// # futures::executor::block_on(async {
     /// # let manager = KeyManager::new();
     /// # manager.inject(Method::Connect, Fault::Refuse(ConnectionErrorCode::XksProxyAccessDenied));
-    /// let store = KeyStore::new(StoreName::new("root")?, manager);
+    /// let store = KeyStore::ephemeral(StoreName::new("root")?, manager);
     /// let failed = store.connect().await.unwrap_err().into_store();
     /// assert_eq!(failed.advice().by, Responsible::ProxyOperator);
     /// let store = failed.disconnect().await; // the way back
@@ -72,7 +73,8 @@ impl KeyStore<Failed> {
     #[must_use = "a disconnect makes progress only while it is awaited; dropped, it skips the goodbye"]
     pub fn disconnect(self) -> KeyStore<Disconnecting> {
         let Self { core, state } = self;
-        KeyStore { core, state: state.disconnect() }
+        let state = state.disconnect(&core);
+        KeyStore { core, state }
     }
 }
 

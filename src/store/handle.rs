@@ -7,18 +7,17 @@ use std::task::Poll;
 use std::time::Duration;
 
 use super::call::supervise;
-use super::id::StoreId;
 use super::link::Slot;
 use crate::backend::{
-    BackendError, BackendErrorKind, BackingKeyId, Ciphertext, DecryptRequest, DeleteKeyRequest,
-    DescribeKeyRequest, EncryptRequest, GenerateKeyRequest, GenerateRandomRequest, Health, HealthRequest,
-    KeyDescription, Operation, RequestId, RequestMetadata,
+    BackendError, BackendErrorKind, BackingKeyId, CustomKeyStoreType, DescribeKeyRequest,
+    GenerateRandomRequest, Health, HealthRequest, KeyDescription, Operation, RequestId, RequestMetadata,
 };
 use crate::clock::Clock;
-use crate::crypto::EncryptionContext;
 use crate::error::Error;
+use crate::key::{Keyring, Keys};
 use crate::secret::SecretBytes;
-use crate::value::{InvalidValue, Problem, TextRule};
+use crate::store_id::StoreId;
+use crate::value::{InvalidValue, Problem};
 
 /// The part of a connected store that does the work, for the tasks of a server.
 ///
@@ -36,19 +35,20 @@ use crate::value::{InvalidValue, Problem, TextRule};
 /// of the count of those in flight; whether it took effect in the key manager is then unknown.
 ///
 /// ```
-/// # use custom_key_store::{EncryptionContext, KeyStore, StoreName};
+/// # use custom_key_store::{EncryptionContext, KeyStore, NewKey, StoreName};
 /// # use custom_key_store::backend::{BackingKeyId, software::KeyManager};
 /// # futures::executor::block_on(async {
 /// # let manager = KeyManager::new();
-/// # let key = BackingKeyId::new("key-1")?;
-/// # manager.create_key(key.clone());
-/// let store = KeyStore::new(StoreName::new("root")?, manager).connect().await?;
+/// # let external = BackingKeyId::new("key-1")?;
+/// # manager.create_key(external.clone());
+/// let store = KeyStore::ephemeral(StoreName::new("root")?, manager).connect().await?;
 /// let handle = store.handle();
+/// let key = handle.create_key(&NewKey::external(external)).await?.key_id;
 ///
 /// let context = EncryptionContext::none();
-/// let ciphertext = handle.encrypt(&key, b"attack at dawn", &context).await?;
+/// let blob = handle.encrypt(&key, b"attack at dawn", &context).await?;
 /// let store = store.disconnect(); // takes effect here
-/// assert!(handle.decrypt(&key, &ciphertext, &context).await.is_err());
+/// assert!(handle.decrypt(blob.as_bytes(), &context).await.is_err());
 /// store.await;
 /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 /// ```
@@ -66,6 +66,8 @@ pub(super) struct Shared {
     pub(super) call_timeout: Duration,
     pub(super) principal: Arc<str>,
     pub(super) id: StoreId,
+    pub(super) store_type: CustomKeyStoreType,
+    pub(super) ring: Arc<Keyring>,
 }
 
 /// On whose behalf a [`Handle`] works; reaches the key manager with every request.
@@ -111,8 +113,7 @@ impl Caller {
 macro_rules! call {
     ($handle:ident, $operation:expr, $method:ident, |$metadata:ident| $request:expr) => {{
         let request_id = RequestId::generate();
-        let operation = $operation;
-        let $metadata = $handle.metadata(&operation, &request_id);
+        let $metadata = $handle.metadata($operation, &request_id);
         let request = $request;
         let slot = &$handle.shared.slot;
         let mut current = slot.current();
@@ -126,6 +127,10 @@ macro_rules! call {
         supervise(permit, &*$handle.shared.clock, $handle.shared.call_timeout, call).await
     }};
 }
+
+mod create;
+mod crypto;
+pub use crypto::{DataKey, DataKeyLength};
 
 impl Handle {
     pub(super) const fn new(shared: Arc<Shared>) -> Self {
@@ -144,58 +149,7 @@ impl Handle {
         Self { shared: Arc::clone(&self.shared), caller: Some(Arc::new(caller)) }
     }
 
-    /// Encrypts 1 to 4,096 bytes under a key of the key manager; the encryption is verified.
-    ///
-    /// This is the first, raw form: the key manager sees the plaintext. Give it what is sealed already.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) for a plaintext of another length,
-    /// [`NotConnected`](crate::ErrorKind::NotConnected), and
-    /// [`Backend`](crate::ErrorKind::Backend) for what the key manager answers.
-    ///
-    /// # Cancel safety
-    ///
-    /// See [the type](Self#deadlines-and-cancelling).
-    pub async fn encrypt(
-        &self,
-        key: &BackingKeyId,
-        plaintext: &[u8],
-        context: &EncryptionContext,
-    ) -> Result<Ciphertext, Error> {
-        within("Plaintext", "1 to 4,096 bytes", plaintext.len(), 4096)?;
-        let ciphertext = call!(self, Operation::ENCRYPT, encrypt, |metadata| {
-            EncryptRequest::new(metadata, key, plaintext).with_aad(context.canonical())
-        })?;
-        as_long_as(plaintext.len(), ciphertext.bytes.len())?;
-        Ok(ciphertext)
-    }
-
-    /// Decrypts what [`encrypt`](Self::encrypt) gave, under the same key and encryption context.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidCiphertext`](crate::ErrorKind::InvalidCiphertext) when ciphertext, key or context is not the
-    /// one of the encryption, [`NotConnected`](crate::ErrorKind::NotConnected), and
-    /// [`Backend`](crate::ErrorKind::Backend) for what the key manager answers.
-    ///
-    /// # Cancel safety
-    ///
-    /// See [the type](Self#deadlines-and-cancelling).
-    pub async fn decrypt(
-        &self,
-        key: &BackingKeyId,
-        ciphertext: &Ciphertext,
-        context: &EncryptionContext,
-    ) -> Result<SecretBytes, Error> {
-        let decrypted = call!(self, Operation::DECRYPT, decrypt, |metadata| {
-            DecryptRequest::new(metadata, key, ciphertext).with_aad(context.canonical())
-        })?;
-        as_long_as(ciphertext.bytes.len(), decrypted.plaintext.len())?;
-        Ok(decrypted.plaintext)
-    }
-
-    /// What the key manager says of one of its keys.
+    /// What the key manager says of one of its own keys, whether or not a KMS key refers to it.
     ///
     /// # Errors
     ///
@@ -205,44 +159,8 @@ impl Handle {
     /// # Cancel safety
     ///
     /// See [the type](Self#deadlines-and-cancelling).
-    pub async fn describe_key(&self, key: &BackingKeyId) -> Result<KeyDescription, Error> {
-        call!(self, Operation::DESCRIBE_KEY, describe_key, |metadata| DescribeKeyRequest::new(metadata, key))
-    }
-
-    /// Has the key manager make a 256-bit AES key that cannot be extracted; CloudHSM key stores only.
-    ///
-    /// `label`, 1 to 2,048 characters without control characters, is what people will find the key by in the key
-    /// manager.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) for another label,
-    /// [`NotConnected`](crate::ErrorKind::NotConnected), and [`Backend`](crate::ErrorKind::Backend), where
-    /// [`Unsupported`](crate::backend::BackendErrorKind::Unsupported) means that the key manager makes no keys.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropped before it resolves, a key may exist that nobody knows; it carries the label.
-    pub async fn generate_key(&self, label: &str) -> Result<BackingKeyId, Error> {
-        LABEL.check(label)?;
-        let generated = call!(self, Operation::CREATE_KEY, generate_key, |metadata| {
-            GenerateKeyRequest::new(metadata, label)
-        })?;
-        Ok(generated.key)
-    }
-
-    /// Has the key manager delete a key that it made; what was encrypted under it is lost for ever.
-    ///
-    /// # Errors
-    ///
-    /// [`NotConnected`](crate::ErrorKind::NotConnected), and [`Backend`](crate::ErrorKind::Backend), where
-    /// [`Unsupported`](crate::backend::BackendErrorKind::Unsupported) means that the key manager deletes no keys.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropped before it resolves, the key may or may not exist still; deleting it again tells.
-    pub async fn delete_key(&self, key: &BackingKeyId) -> Result<(), Error> {
-        call!(self, Operation::DELETE_KEY, delete_key, |metadata| DeleteKeyRequest::new(metadata, key))
+    pub async fn describe_backing_key(&self, key: &BackingKeyId) -> Result<KeyDescription, Error> {
+        call!(self, &Operation::DESCRIBE_KEY, describe_key, |metadata| DescribeKeyRequest::new(metadata, key))
     }
 
     /// 1 to 1,024 random bytes from the key manager; CloudHSM key stores only.
@@ -258,7 +176,7 @@ impl Handle {
     /// See [the type](Self#deadlines-and-cancelling).
     pub async fn generate_random(&self, length: usize) -> Result<SecretBytes, Error> {
         within("NumberOfBytes", "1 to 1,024", length, 1024)?;
-        let bytes = call!(self, Operation::GENERATE_RANDOM, generate_random, |metadata| {
+        let bytes = call!(self, &Operation::GENERATE_RANDOM, generate_random, |metadata| {
             GenerateRandomRequest::new(metadata, length)
         })?;
         as_long_as(length, bytes.len())?;
@@ -276,7 +194,7 @@ impl Handle {
     ///
     /// See [the type](Self#deadlines-and-cancelling).
     pub async fn health(&self) -> Result<Health, Error> {
-        call!(self, Operation::HEALTH_CHECK, health, |metadata| HealthRequest::new(metadata))
+        call!(self, &Operation::HEALTH_CHECK, health, |metadata| HealthRequest::new(metadata))
     }
 
     /// Whether the store is still connected. It may not be a moment later.
@@ -304,6 +222,12 @@ impl Handle {
             if slot.is_closing() { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
+    }
+
+    /// The KMS keys of the store, to be viewed and managed.
+    #[must_use]
+    pub fn keys(&self) -> Keys<'_> {
+        Keys::new(&self.shared.ring, self)
     }
 
     fn metadata<'a>(&'a self, operation: &'a Operation, request_id: &'a RequestId) -> RequestMetadata<'a> {
@@ -339,13 +263,6 @@ impl Drop for Watch<'_> {
         }
     }
 }
-
-const LABEL: TextRule = TextRule {
-    field: "Label",
-    expected: "1 to 2,048 characters, none of them a control character",
-    length: 1..=2048,
-    legal: |c| !c.is_control(),
-};
 
 /// Refuses a reply of another length than was asked for: half a random number must not pass for a whole one.
 fn as_long_as(asked: usize, answered: usize) -> Result<(), Error> {

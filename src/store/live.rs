@@ -34,6 +34,8 @@ impl Live {
             call_timeout: core.limits.call_timeout,
             principal: Arc::clone(&core.principal),
             id: core.id.clone(),
+            store_type: core.store_type(),
+            ring: Arc::clone(&core.ring),
         };
         Self { shared: Arc::new(shared), retired: Vec::new(), close_timeout: core.limits.close_timeout }
     }
@@ -98,13 +100,15 @@ impl Live {
             still_running: goodbyes.iter().map(Goodbye::still_running).sum(),
             goodbye: Goodbye::worst(goodbyes),
             duration: clock.monotonic().saturating_duration_since(started),
+            unrecorded: None,
         }
     }
 
-    /// Lets go of every connection, so that a forgotten handle keeps none alive. (A call that was abandoned and that
+    /// Wipes the keys that were in use and lets go of every connection, so that a forgotten handle keeps none alive. (A call that was abandoned and that
     /// nobody polls or drops keeps its own.)
     fn release(&mut self, links: Vec<Arc<Link>>) {
         self.shared.slot.empty();
+        self.shared.ring.forget_all();
         self.retired.clear();
         drop(links);
     }

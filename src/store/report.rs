@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::backend::{BackendError, Closed};
+use crate::catalog::CatalogError;
 
 /// The outcome of a disconnect.
 ///
@@ -28,6 +29,9 @@ pub struct DisconnectReport {
     pub goodbye: Goodbye,
     /// How long it took, from its first poll.
     pub duration: Duration,
+    /// Why it could not be written down, if it could not: after a restart the store would connect again. It is
+    /// disconnected all the same.
+    pub unrecorded: Option<CatalogError>,
 }
 
 /// Nothing was in flight, and nobody had to be told.
@@ -41,7 +45,7 @@ impl DisconnectReport {
     /// Nothing was in flight.
     pub(super) const fn of_goodbye(goodbye: Goodbye, duration: Duration) -> Self {
         let still_running = goodbye.still_running();
-        Self { completed: 0, dropped: 0, abandoned: 0, still_running, goodbye, duration }
+        Self { completed: 0, dropped: 0, abandoned: 0, still_running, goodbye, duration, unrecorded: None }
     }
 }
 

@@ -63,6 +63,7 @@ pub(crate) mod sealed {
 
     use super::AnyState;
     use crate::backend::ConnectionError;
+    use crate::key::{OutOfReach, Reach};
     use crate::store::{KeyStore, State, Transient};
 
     /// The moves that every state knows how to make between its typed and its erased form.
@@ -77,6 +78,10 @@ pub(crate) mod sealed {
         #[doc(hidden)]
         fn connection_error(&self) -> Option<&ConnectionError> {
             None
+        }
+        #[doc(hidden)]
+        fn reach(&self) -> &dyn Reach {
+            &OutOfReach
         }
     }
 

@@ -25,7 +25,7 @@ use crate::backend::{Advice, ConnectionError, ConnectionErrorCode};
 /// # futures::executor::block_on(async {
 /// # let manager = KeyManager::new();
 /// # manager.inject(Method::Connect, Fault::Refuse(ConnectionErrorCode::NetworkErrors));
-/// let mut store = KeyStore::new(StoreName::new("root")?, manager);
+/// let mut store = KeyStore::ephemeral(StoreName::new("root")?, manager);
 /// let mut pauses = [10, 100, 1000].map(Duration::from_millis).into_iter();
 /// let connected = loop {
 ///     match (store.connect().await, pauses.next()) {

@@ -7,14 +7,14 @@ use custom_key_store::backend::software::{Fault, KeyManager, Method};
 use custom_key_store::backend::{
     BackendErrorKind, ConnectionErrorCode, CustomKeyStoreType, HealthStatus, Responsible,
 };
-use custom_key_store::{ConnectionState, KeyStore};
+use custom_key_store::{ConnectionState, CreateError, KeyStore, StoreName};
 
-use crate::support::{cluster, cluster_configuration, connected, manager, name, poll_once, timed};
+use crate::support::{cluster, cluster_configuration, connected, ledger, manager, name, poll_once, timed};
 
 #[tokio::test]
 async fn nothing_happens_before_the_attempt_is_polled() {
     let manager = manager();
-    let connecting = KeyStore::new(name(), manager.clone()).connect();
+    let connecting = KeyStore::ephemeral(name(), manager.clone()).connect();
     assert_eq!(connecting.state(), ConnectionState::Connecting);
     assert_eq!(manager.calls(Method::Connect), 0);
 }
@@ -31,7 +31,7 @@ async fn an_attempt_that_succeeds_ends_connected() {
 async fn an_attempt_that_fails_gives_the_store_back_with_its_code_and_advice() {
     let manager = manager();
     manager.inject(Method::Connect, Fault::Refuse(ConnectionErrorCode::XksProxyAccessDenied));
-    let store = KeyStore::new(name(), manager.clone());
+    let store = KeyStore::ephemeral(name(), manager.clone());
     let id = store.id().clone();
 
     let error = store.connect().await.unwrap_err();
@@ -62,7 +62,7 @@ async fn every_code_that_a_backend_gives_is_the_code_that_the_store_shows() {
             _ => manager(),
         };
         manager.inject(Method::Connect, Fault::Refuse(code));
-        let failed = KeyStore::new(name(), manager).connect().await.unwrap_err().into_store();
+        let failed = KeyStore::ephemeral(name(), manager).connect().await.unwrap_err().into_store();
         assert_eq!(failed.error_code(), code);
         assert_eq!(failed.describe().connection_error_code, Some(code));
     }
@@ -91,7 +91,7 @@ async fn settled_can_be_dropped_and_goes_on_with_the_same_attempt() {
 async fn settled_tells_of_a_failure_and_awaiting_gives_it() {
     let manager = manager();
     manager.inject(Method::Connect, Fault::Refuse(ConnectionErrorCode::NetworkErrors));
-    let mut connecting = KeyStore::new(name(), manager).connect();
+    let mut connecting = KeyStore::ephemeral(name(), manager).connect();
     assert_eq!(connecting.settled().await, ConnectionState::Failed);
     assert_eq!(connecting.await.unwrap_err().code(), ConnectionErrorCode::NetworkErrors);
 }
@@ -111,7 +111,7 @@ async fn an_attempt_that_hangs_can_be_given_up_and_the_store_connects_later() {
 #[tokio::test]
 async fn a_connection_that_is_there_when_the_attempt_is_given_up_is_closed_in_good_order() {
     let manager = manager();
-    let mut connecting = KeyStore::new(name(), manager.clone()).connect();
+    let mut connecting = KeyStore::ephemeral(name(), manager.clone()).connect();
     connecting.settled().await;
     assert_eq!(manager.open_connections(), 1);
     let store = connecting.disconnect().await;
@@ -133,10 +133,10 @@ async fn an_attempt_that_hangs_ends_failed_when_its_time_is_over() {
         }
         let manager = builder.build();
         manager.inject(Method::Connect, Fault::Hang);
-        let mut attempt = KeyStore::builder(name(), manager.clone())
+        let mut attempt = KeyStore::builder(manager.clone())
             .clock(clock.clone())
             .connect_timeout(Duration::from_secs(30))
-            .build()
+            .ephemeral(name())
             .connect()
             .into_future();
         assert!(poll_once(&mut attempt).is_pending());
@@ -151,7 +151,7 @@ async fn an_attempt_that_hangs_ends_failed_when_its_time_is_over() {
 async fn an_attempt_that_panics_ends_failed_with_internal_error() {
     let manager = manager();
     manager.inject(Method::Connect, Fault::Panic);
-    let error = KeyStore::new(name(), manager.clone()).connect().await.unwrap_err();
+    let error = KeyStore::ephemeral(name(), manager.clone()).connect().await.unwrap_err();
     assert_eq!(error.code(), ConnectionErrorCode::InternalError);
     let store = error.into_store().disconnect().await;
     assert!(store.connect().await.is_ok(), "the store is as good as before");
@@ -175,7 +175,7 @@ async fn dropping_an_attempt_at_any_poll_leaks_nothing() {
 #[tokio::test]
 async fn a_dry_run_connects_asks_for_health_closes_and_leaves_the_store_disconnected() {
     let manager = manager();
-    let store = KeyStore::new(name(), manager.clone());
+    let store = KeyStore::ephemeral(name(), manager.clone());
     let report = store.probe().await.unwrap();
     assert_eq!(report.health.status(), HealthStatus::Active);
     assert_eq!(store.state(), ConnectionState::Disconnected);
@@ -189,7 +189,7 @@ async fn a_dry_run_finds_what_connecting_would_find_and_more() {
     let store_with = |fault: Fault, method: Method| {
         let manager = manager();
         manager.inject(method, fault);
-        (manager.clone(), KeyStore::new(name(), manager))
+        (manager.clone(), KeyStore::ephemeral(name(), manager))
     };
     let refuse = Fault::Refuse(ConnectionErrorCode::XksProxyInvalidConfiguration);
     for (method, fault, code) in [
@@ -224,7 +224,7 @@ async fn a_dry_run_that_is_dropped_leaks_nothing() {
     for method in [Method::Connect, Method::Health, Method::Close] {
         let manager = manager();
         manager.inject(method, Fault::Hang);
-        let store = KeyStore::new(name(), manager.clone());
+        let store = KeyStore::ephemeral(name(), manager.clone());
         let mut probe = Box::pin(store.probe());
         assert!(poll_once(&mut probe).is_pending());
         drop(probe);
@@ -235,17 +235,22 @@ async fn a_dry_run_that_is_dropped_leaks_nothing() {
 #[tokio::test]
 async fn creating_probes_an_external_key_store_and_not_a_cluster() {
     let manager = manager();
-    let store = KeyStore::builder(name(), manager.clone()).create().await.unwrap();
+    let ledger = ledger();
+    let store = KeyStore::builder(manager.clone()).create(&ledger, name()).await.unwrap();
     assert_eq!(store.state(), ConnectionState::Disconnected);
     assert_eq!((manager.calls(Method::Connect), manager.open_connections()), (1, 0));
 
     manager.inject(Method::Connect, Fault::Refuse(ConnectionErrorCode::InvalidCredentials));
-    let error = KeyStore::builder(name(), manager).create().await.unwrap_err();
-    assert_eq!(error.connection_error().unwrap().code(), ConnectionErrorCode::InvalidCredentials);
+    let other = StoreName::new("other").unwrap();
+    let error = KeyStore::builder(manager.clone()).create(&ledger, other.clone()).await.unwrap_err();
     assert!(error.source().unwrap().to_string().starts_with("INVALID_CREDENTIALS: "));
-    assert!(error.into_store().connect().await.is_ok(), "the store is not lost");
+    let CreateError::Refused(refused) = error else { unreachable!("{error:?}") };
+    assert_eq!(refused.code(), ConnectionErrorCode::InvalidCredentials);
+    let retried = KeyStore::builder(manager).create(&ledger, other).await;
+    assert!(retried.unwrap().connect().await.is_ok(), "what was refused has left nothing behind");
 
     let cluster = cluster();
-    assert!(KeyStore::builder(name(), cluster.clone()).create().await.is_ok());
+    let name = StoreName::new("cluster").unwrap();
+    assert!(KeyStore::builder(cluster.clone()).create(&ledger, name).await.is_ok());
     assert_eq!(cluster.calls(Method::Connect), 0);
 }

@@ -10,17 +10,19 @@ use custom_key_store::backend::{
     Backend as _, Change, ConnectionErrorCode, CustomKeyStoreType, HealthStatus, Responsible,
     StoreConfiguration, UriEndpoint, VpcEndpointServiceName, XksProxyConnectivity,
 };
-use custom_key_store::{ConnectionState, Description, KeyStore, StoreId};
+use custom_key_store::clock::ManualClock;
+use custom_key_store::{ConnectionState, Description, KeyStore};
 use serde_json::{Value, json};
 
 use crate::support::{cluster, manager, name};
 
 /// A store made at a time that does not come out even, so that rounding would show.
 fn store(manager: KeyManager) -> KeyStore<custom_key_store::Disconnected> {
-    KeyStore::builder(name(), manager)
-        .id(StoreId::new("cks-0123456789abcdef0").unwrap())
-        .creation_date(SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123))
-        .build()
+    created(manager, SystemTime::UNIX_EPOCH + Duration::from_micros(1_700_000_000_123_456))
+}
+
+fn created(manager: KeyManager, when: SystemTime) -> KeyStore<custom_key_store::Disconnected> {
+    KeyStore::builder(manager).clock(ManualClock::starting_at(when)).ephemeral(name())
 }
 
 fn json(description: &Description) -> Value {
@@ -29,10 +31,11 @@ fn json(description: &Description) -> Value {
 
 #[tokio::test]
 async fn an_external_key_store_prints_as_describe_custom_key_stores_does() {
+    let public = store(manager());
     assert_eq!(
-        json(&store(manager()).describe()),
+        json(&public.describe()),
         json!({
-            "CustomKeyStoreId": "cks-0123456789abcdef0",
+            "CustomKeyStoreId": public.id().as_str(),
             "CustomKeyStoreName": "root keys",
             "CustomKeyStoreType": "EXTERNAL_KEY_STORE",
             "CreationDate": 1_700_000_000.123,
@@ -66,10 +69,11 @@ fn proxy_of(manager: &KeyManager) -> custom_key_store::backend::XksProxyConfigur
 
 #[test]
 fn a_cloudhsm_key_store_prints_as_describe_custom_key_stores_does() {
+    let store = store(cluster());
     assert_eq!(
-        json(&store(cluster()).describe()),
+        json(&store.describe()),
         json!({
-            "CustomKeyStoreId": "cks-0123456789abcdef0",
+            "CustomKeyStoreId": store.id().as_str(),
             "CustomKeyStoreName": "root keys",
             "CustomKeyStoreType": "AWS_CLOUDHSM",
             "CreationDate": 1_700_000_000.123,
@@ -109,14 +113,14 @@ async fn every_state_prints_as_itself_and_the_error_code_in_failed_alone() {
 #[test]
 fn a_creation_date_survives_the_wire_to_the_millisecond() {
     for millis in [0, 1, 999, 1_700_000_000_001, 1_700_000_000_999, 4_102_444_800_123_u64] {
-        let created = SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
-        let description = KeyStore::builder(name(), manager()).creation_date(created).build().describe();
+        let when = SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
+        let description = created(manager(), when).describe();
         let text = serde_json::to_string(&description).unwrap();
-        assert_eq!(serde_json::from_str::<Description>(&text).unwrap().creation_date, created, "{text}");
+        assert_eq!(serde_json::from_str::<Description>(&text).unwrap().creation_date, when, "{text}");
     }
     // A clock that was never set reads as the epoch, here and read back.
     let before = SystemTime::UNIX_EPOCH - Duration::from_millis(1500);
-    let description = KeyStore::builder(name(), manager()).creation_date(before).build().describe();
+    let description = created(manager(), before).describe();
     assert_eq!(serde_json::from_value::<Description>(json(&description)).unwrap(), description);
     for wrong in [json!(-1.0), json!(1e300), json!("yesterday")] {
         let mut printed = json(&store(manager()).describe());

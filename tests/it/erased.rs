@@ -15,9 +15,9 @@ async fn one_in_each_state() -> Vec<AnyKeyStore> {
     failing.inject(Method::Connect, Fault::Refuse(ConnectionErrorCode::NetworkErrors));
     vec![
         connected(&manager()).await.into(),
-        KeyStore::new(name(), manager()).connect().into(),
-        KeyStore::new(name(), failing).connect().await.unwrap_err().into_store().into(),
-        KeyStore::new(name(), manager()).into(),
+        KeyStore::ephemeral(name(), manager()).connect().into(),
+        KeyStore::ephemeral(name(), failing).connect().await.unwrap_err().into_store().into(),
+        KeyStore::ephemeral(name(), manager()).into(),
         connected(&manager()).await.disconnect().into(),
     ]
 }
@@ -51,7 +51,7 @@ async fn a_store_is_typed_again_in_its_own_state_and_given_back_in_any_other() {
 
 #[tokio::test]
 async fn the_wrong_state_says_what_was_found_and_what_was_wanted() {
-    let store: AnyKeyStore = KeyStore::new(name(), manager()).into();
+    let store: AnyKeyStore = KeyStore::ephemeral(name(), manager()).into();
     let id = store.id().clone();
     let error = KeyStore::<Connected>::try_from(store).unwrap_err();
     assert_eq!(error.to_string(), format!("the custom key store {id} is DISCONNECTED, not CONNECTED"));
@@ -149,7 +149,7 @@ async fn an_update_is_checked_at_run_time_as_it_is_by_the_types() {
 #[tokio::test]
 async fn settling_takes_a_store_to_a_state_that_lasts_and_is_ready_at_once_there() {
     let manager = manager();
-    let mut store: AnyKeyStore = KeyStore::new(name(), manager.clone()).into();
+    let mut store: AnyKeyStore = KeyStore::ephemeral(name(), manager.clone()).into();
     assert!(poll_once(&mut Box::pin(store.settled())).is_ready());
 
     manager.inject(Method::Connect, Fault::Hang);

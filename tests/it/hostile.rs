@@ -14,18 +14,23 @@ use custom_key_store::backend::software::{Fault, KeyManager, Method};
 use custom_key_store::backend::{
     Backend, BackendError, BackendErrorKind, Change, Ciphertext, Closed, ConnectRequest, Connection,
     ConnectionError, ConnectionErrorCode, DecryptRequest, Decrypted, DescribeKeyRequest, EncryptRequest,
-    Health, HealthRequest, InitializationVector, InvalidChange, KeyDescription, LiveChange, MemoryVault,
-    RequestId, StoreConfiguration, UriPath, Vault,
+    Health, HealthRequest, InitializationVector, InvalidChange, KeyDescription, KeySpec, KeyStatus,
+    KeyUsages, LiveChange, MemoryVault, RequestId, StoreConfiguration, UriPath, Vault,
 };
-use custom_key_store::clock::{Clock, ManualClock};
-use custom_key_store::{AnyKeyStore, Caller, ConnectionState, ErrorKind, KeyStore, SecretBytes, UpdateError};
+use custom_key_store::clock::{Clock, ManualClock, SystemClock};
+use custom_key_store::{
+    AnyKeyStore, Caller, CiphertextBlob, Connected, ConnectionState, ErrorKind, KeyId, KeyStore, SecretBytes,
+    UpdateError,
+};
 use futures::executor::block_on;
 
-use crate::support::{connected, key, manager, name, no_context, poll_once, timed};
+use crate::support::{
+    connected, connected_with_key, kms_key, manager, name, no_context, poll_once, timed_with_key,
+};
 
 type Hook = Box<dyn FnOnce() + Send>;
 
-/// What a test makes of `encrypt`; everything else is plain.
+/// What a test makes of `encrypt`; everything else is plain. Every key that it is asked about is a usable one.
 #[derive(Default)]
 struct Stage {
     /// Run by the destructor of the future of `encrypt`, which never resolves while this is set.
@@ -100,7 +105,7 @@ impl Drop for Leaving<'_> {
 #[async_trait]
 impl Connection for Line {
     async fn describe_key(&self, _: &DescribeKeyRequest<'_>) -> Result<KeyDescription, BackendError> {
-        Err(BackendErrorKind::Unsupported.into())
+        Ok(KeyDescription::new(KeySpec::Aes256, KeyUsages::ENCRYPT_DECRYPT, KeyStatus::Enabled))
     }
 
     async fn encrypt(&self, request: &EncryptRequest<'_>) -> Result<Ciphertext, BackendError> {
@@ -155,11 +160,21 @@ fn desk(stage: &Arc<Stage>) -> Desk {
     Desk(Arc::clone(stage))
 }
 
-type Call = Pin<Box<dyn Future<Output = Result<Ciphertext, custom_key_store::Error>> + Send>>;
+/// A connected store with that stage behind it and one KMS key.
+fn staged(stage: &Arc<Stage>, clock: impl Clock) -> (KeyStore<Connected>, KeyId) {
+    block_on(async {
+        let store = KeyStore::builder(desk(stage)).clock(clock).drain_limit(Duration::from_secs(60));
+        let store = store.ephemeral(name()).connect().await.unwrap();
+        let id = kms_key(&store).await;
+        (store, id)
+    })
+}
 
-fn encrypting(store: &KeyStore<custom_key_store::Connected>) -> Call {
+type Call = Pin<Box<dyn Future<Output = Result<CiphertextBlob, custom_key_store::Error>> + Send>>;
+
+fn encrypting(store: &KeyStore<Connected>, id: KeyId) -> Call {
     let handle = store.handle();
-    Box::pin(async move { handle.encrypt(&key(), b"plaintext", &no_context()).await })
+    Box::pin(async move { handle.encrypt(&id, b"plaintext", &no_context()).await })
 }
 
 #[test]
@@ -167,9 +182,9 @@ fn a_poll_in_progress_is_waited_for_and_its_result_thrown_away() {
     let stage = stage();
     let (entered, leave) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
     *stage.inside_poll.lock().unwrap() = Some((Arc::clone(&entered), Arc::clone(&leave)));
-    let store = block_on(async { KeyStore::new(name(), desk(&stage)).connect().await.unwrap() });
+    let (store, id) = staged(&stage, SystemClock);
 
-    let call = encrypting(&store);
+    let call = encrypting(&store, id);
     let caller = std::thread::spawn(move || block_on(call));
     entered.wait(); // the poll is running, and blocks its thread
 
@@ -188,11 +203,8 @@ fn a_poll_in_progress_is_waited_for_and_its_result_thrown_away() {
 fn overtaken(end_the_call: impl FnOnce(Call, &ManualClock)) -> (bool, usize) {
     let (stage, clock) = (stage(), ManualClock::new());
     *stage.when_dropped.lock().unwrap() = Some(Box::new(|| {}));
-    let store = block_on(async {
-        let store = KeyStore::builder(name(), desk(&stage)).clock(clock.clone());
-        store.drain_limit(Duration::from_secs(60)).build().connect().await.unwrap()
-    });
-    let mut call = encrypting(&store);
+    let (store, id) = staged(&stage, clock.clone());
+    let mut call = encrypting(&store, id);
     assert!(poll_once(&mut call).is_pending());
     let mut disconnect = store.disconnect().into_future();
     assert!(poll_once(&mut disconnect).is_pending());
@@ -227,10 +239,8 @@ fn a_disconnect_is_not_over_while_the_future_of_a_call_that_ends_is_being_droppe
 fn a_future_that_panics_when_it_is_dropped_spoils_neither_the_answer_nor_the_disconnect() {
     let (stage, clock) = (stage(), ManualClock::new());
     *stage.when_dropped.lock().unwrap() = Some(Box::new(|| unreachable!("told to panic")));
-    let store = block_on(async {
-        KeyStore::builder(name(), desk(&stage)).clock(clock.clone()).build().connect().await.unwrap()
-    });
-    let mut call = encrypting(&store);
+    let (store, id) = staged(&stage, clock.clone());
+    let mut call = encrypting(&store, id);
     assert!(poll_once(&mut call).is_pending());
     clock.advance(Duration::from_secs(5));
     let error = block_on(call).unwrap_err();
@@ -243,19 +253,20 @@ fn a_future_that_panics_when_it_is_dropped_spoils_neither_the_answer_nor_the_dis
 fn a_backend_that_panics_outside_of_connect_does_not_lose_the_store() {
     let stage = stage();
     block_on(async {
-        let store = KeyStore::new(name(), desk(&stage));
+        let store = KeyStore::ephemeral(name(), desk(&stage));
         stage.panics_in_configuration.store(true, Ordering::SeqCst);
         assert_eq!(store.describe().connection_state, ConnectionState::Disconnected);
         let mut store: AnyKeyStore = store.into();
         store.connect().unwrap();
         assert_eq!(store.settled().await, ConnectionState::Connected);
-        let mut store: KeyStore<custom_key_store::Connected> = store.try_into().unwrap();
+        let mut store: KeyStore<Connected> = store.try_into().unwrap();
+        let id = kms_key(&store).await;
         let change = LiveChange::new().uri_path(UriPath::new("/blue/kms/xks/v1").unwrap());
         match store.update(change).await.unwrap_err() {
             UpdateError::Refused(error) => assert_eq!(error.code(), ConnectionErrorCode::InternalError),
             other => unreachable!("{other:?}"),
         }
-        assert!(store.encrypt(&key(), b"plaintext", &no_context()).await.is_ok());
+        assert!(store.encrypt(&id, b"plaintext", &no_context()).await.is_ok());
     });
 }
 
@@ -268,10 +279,9 @@ impl Wake for Orphan {
 
 #[test]
 fn a_task_whose_executor_is_gone_is_let_go_by_the_disconnect() {
-    let (manager, clock, store) = timed();
-    let store = block_on(store.connect().into_future()).unwrap();
+    let (manager, clock, store, id) = block_on(timed_with_key());
     manager.inject(Method::Encrypt, Fault::Hang);
-    let task = Arc::new(Orphan(Mutex::new(Some(encrypting(&store)))));
+    let task = Arc::new(Orphan(Mutex::new(Some(encrypting(&store, id)))));
     let alive = Arc::downgrade(&task);
     let waker = Waker::from(Arc::clone(&task));
     {
@@ -291,9 +301,9 @@ fn replacing_a_waker_may_drop_another_call() {
     let (done, waited) = mpsc::channel();
     std::thread::spawn(move || {
         let manager = manager();
-        let store = block_on(connected(&manager));
+        let (store, id) = block_on(connected_with_key(&manager));
         manager.always(Method::Encrypt, Fault::Hang);
-        let (mut moved, mut owned) = (encrypting(&store), encrypting(&store));
+        let (mut moved, mut owned) = (encrypting(&store, id), encrypting(&store, id));
         let task = Arc::new(Orphan(Mutex::new(None)));
         let waker = Waker::from(Arc::clone(&task));
         assert!(moved.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
@@ -332,7 +342,7 @@ fn a_forgotten_handle_keeps_nothing_of_the_connection_alive() {
     let stage = stage();
     let weak: Weak<Stage> = Arc::downgrade(&stage);
     block_on(async {
-        let store = KeyStore::new(name(), desk(&stage)).connect().await.unwrap();
+        let store = KeyStore::ephemeral(name(), desk(&stage)).connect().await.unwrap();
         let forgotten = store.handle();
         assert_eq!(weak.strong_count(), 3, "ours, the backend's and the connection's");
         let store = store.disconnect().await;
@@ -358,14 +368,15 @@ async fn a_wait_for_the_end_that_is_dropped_leaves_no_waker_behind() {
 #[tokio::test]
 async fn the_key_manager_learns_who_calls_and_every_request_has_an_id_of_its_own() {
     let stage = stage();
-    let store = KeyStore::builder(name(), desk(&stage)).principal("the application").build();
+    let store = KeyStore::builder(desk(&stage)).principal("the application").ephemeral(name());
     let store = store.connect().await.unwrap();
+    let id = kms_key(&store).await;
     let caller = Caller::new("arn:aws:iam::111122223333:role/app")
         .with_source("vpc-1", "vpce-1")
         .with_via_service("ebs.amazonaws.com");
     let handle = store.handle();
-    handle.encrypt(&key(), b"plaintext", &no_context()).await.unwrap();
-    handle.on_behalf_of(caller).encrypt(&key(), b"plaintext", &no_context()).await.unwrap();
+    handle.encrypt(&id, b"plaintext", &no_context()).await.unwrap();
+    handle.on_behalf_of(caller).encrypt(&id, b"plaintext", &no_context()).await.unwrap();
 
     let mut seen = stage.seen.lock().unwrap();
     let (second, first) = (seen.pop().unwrap(), seen.pop().unwrap());
@@ -392,7 +403,7 @@ async fn the_key_manager_learns_who_calls_and_every_request_has_an_id_of_its_own
 async fn the_vault_of_the_builder_is_the_one_that_the_backend_is_given() {
     let (stage, vault) = (stage(), Arc::new(MemoryVault::new()));
     vault.write(SecretBytes::from(b"record".as_slice())).await.unwrap();
-    let store = KeyStore::builder(name(), desk(&stage)).vault(vault).build();
+    let store = KeyStore::builder(desk(&stage)).vault(vault).ephemeral(name());
     let _store = store.connect().await.unwrap().disconnect().await;
     assert_eq!(*stage.vaults.lock().unwrap(), [Some(SecretBytes::from(b"record".as_slice()))]);
 }
@@ -401,14 +412,15 @@ async fn the_vault_of_the_builder_is_the_one_that_the_backend_is_given() {
 async fn under_load_the_report_agrees_with_what_the_backend_saw() {
     for round in 0..50 {
         let stage = stage();
-        let store = KeyStore::new(name(), desk(&stage)).connect().await.unwrap();
+        let store = KeyStore::ephemeral(name(), desk(&stage)).connect().await.unwrap();
+        let id = kms_key(&store).await;
         let tasks: Vec<_> = (0..8)
             .map(|_| {
                 let handle = store.handle();
                 tokio::spawn(async move {
                     let mut delivered = 0_u64;
                     loop {
-                        match handle.encrypt(&key(), b"plaintext", &no_context()).await {
+                        match handle.encrypt(&id, b"plaintext", &no_context()).await {
                             Ok(_) => delivered += 1,
                             Err(error) => {
                                 assert_eq!(error.kind(), ErrorKind::NotConnected);
@@ -455,7 +467,7 @@ fn a_clock_that_is_moved_too_far_stays_usable() {
 async fn the_longest_durations_are_no_harm() {
     for manual in [false, true] {
         let manager = manager();
-        let mut builder = KeyStore::builder(name(), manager.clone())
+        let mut builder = KeyStore::builder(manager.clone())
             .connect_timeout(Duration::MAX)
             .call_timeout(Duration::MAX)
             .drain_limit(Duration::MAX)
@@ -466,8 +478,9 @@ async fn the_longest_durations_are_no_harm() {
             builder = builder.clock(clock);
         }
         manager.inject(Method::Encrypt, Fault::Delay(Duration::from_millis(1)));
-        let store = builder.build().connect().await.unwrap();
-        store.encrypt(&key(), b"plaintext", &no_context()).await.unwrap();
+        let store = builder.ephemeral(name()).connect().await.unwrap();
+        let id = kms_key(&store).await;
+        store.encrypt(&id, b"plaintext", &no_context()).await.unwrap();
         let _store = store.disconnect().await;
     }
 }
@@ -488,7 +501,7 @@ async fn a_code_of_the_other_store_type_becomes_internal_error() {
             Err(ConnectionError::new(ConnectionErrorCode::UserLockedOut))
         }
     }
-    let error = KeyStore::new(name(), Confused).connect().await.unwrap_err();
+    let error = KeyStore::ephemeral(name(), Confused).connect().await.unwrap_err();
     assert_eq!(error.code(), ConnectionErrorCode::InternalError);
     let source = std::error::Error::source(error.connection_error()).unwrap().to_string();
     assert!(source.starts_with("USER_LOCKED_OUT"), "{source}");
@@ -570,12 +583,12 @@ impl Backend for Odd {
 fn a_destructor_of_a_future_that_panics_does_not_leave_the_store_when_a_caller_drops_it() {
     let stage = stage();
     *stage.when_dropped.lock().unwrap() = Some(Box::new(|| unreachable!("told to panic")));
-    let store = block_on(async { KeyStore::new(name(), desk(&stage)).connect().await.unwrap() });
-    let mut call = encrypting(&store);
+    let (store, id) = staged(&stage, SystemClock);
+    let mut call = encrypting(&store, id);
     assert!(poll_once(&mut call).is_pending());
     drop(call);
 
-    let mut connecting = KeyStore::new(name(), Odd::HangsAndPanicsWhenDropped).connect();
+    let mut connecting = KeyStore::ephemeral(name(), Odd::HangsAndPanicsWhenDropped).connect();
     assert!(poll_once(&mut Box::pin(connecting.settled())).is_pending());
     let store = block_on(connecting.disconnect().into_future());
     let mut attempt = store.connect().into_future();
@@ -585,14 +598,14 @@ fn a_destructor_of_a_future_that_panics_does_not_leave_the_store_when_a_caller_d
 
 #[test]
 fn a_panic_whose_payload_panics_is_a_failure_like_any_other() {
-    let error = block_on(KeyStore::new(name(), Odd::PanicsTwice).connect().into_future()).unwrap_err();
+    let error = block_on(KeyStore::ephemeral(name(), Odd::PanicsTwice).connect().into_future()).unwrap_err();
     assert_eq!(error.code(), ConnectionErrorCode::InternalError);
 }
 
 #[test]
 fn an_update_cannot_change_the_type_of_a_store() {
     block_on(async {
-        let mut store = KeyStore::new(name(), Odd::ChangesItsType).connect().await.unwrap();
+        let mut store = KeyStore::ephemeral(name(), Odd::ChangesItsType).connect().await.unwrap();
         let before = store.describe();
         let change = LiveChange::new().uri_path(UriPath::new("/blue/kms/xks/v1").unwrap());
         let error = store.update(change).await.unwrap_err();
@@ -604,7 +617,7 @@ fn an_update_cannot_change_the_type_of_a_store() {
 #[test]
 fn an_update_is_whole_even_if_the_old_backend_panics_when_it_is_dropped() {
     block_on(async {
-        let mut store = KeyStore::new(name(), Odd::PanicsWhenDropped).connect().await.unwrap();
+        let mut store = KeyStore::ephemeral(name(), Odd::PanicsWhenDropped).connect().await.unwrap();
         let change = LiveChange::new()
             .name(custom_key_store::StoreName::new("new").unwrap())
             .uri_path(UriPath::new("/blue/kms/xks/v1").unwrap());
@@ -632,10 +645,9 @@ impl Drop for Firework {
 
 #[test]
 fn a_waker_that_panics_when_it_is_dropped_leaves_the_count_right() {
-    let (manager, clock, store) = timed();
-    let store = block_on(store.connect().into_future()).unwrap();
+    let (manager, clock, store, id) = block_on(timed_with_key());
     manager.inject(Method::Encrypt, Fault::Hang);
-    let mut call = encrypting(&store);
+    let mut call = encrypting(&store, id);
     let waker = Waker::from(Arc::new(Firework));
     assert!(call.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
     drop(waker);
@@ -658,7 +670,7 @@ fn a_waker_that_panics_stops_neither_clock() {
     assert_eq!(task.0.load(Ordering::SeqCst), 1);
 
     // The machine's timer is one thread for the whole process.
-    let clock = custom_key_store::clock::SystemClock;
+    let clock = SystemClock;
     let mut bad = clock.sleep(Duration::from_millis(1));
     assert!(bad.as_mut().poll(&mut Context::from_waker(&grenade)).is_pending());
     for _ in 0..3 {

@@ -24,6 +24,8 @@ use self::op::{Op, Then, What};
 
 /// What the sequences must have led to, all together: a test that gets nowhere proves nothing.
 const MUST_SEE: &[&str] = &[
+    "a blob that outlives its connection",
+    "a call on another store's key",
     "a call that came too late",
     "a call that failed",
     "a call that was waited for",
@@ -33,6 +35,8 @@ const MUST_SEE: &[&str] = &[
     "a farewell dropped with its store",
     "a goodbye cut off",
     "a goodbye that failed",
+    "a key that was made",
+    "a key that was not made",
     "a probe that failed",
     "a probe that was dropped",
     "a probe that worked",
@@ -93,7 +97,7 @@ fn an_update_that_is_dropped_during_a_goodbye_leaves_the_other_goodbyes_to_the_d
         Op::Connect,
         Op::Settle,
         Op::Inject(Method::Encrypt, Fault::Hang),
-        Op::Call { handle: 0, what: What::Encrypt, then: Then::PollAndKeep },
+        Op::Call { handle: 0, what: What::Encrypt(0), then: Then::PollAndKeep },
         op::to_path(1, true),
         Op::DropCall(0),
         Op::Inject(Method::Close, Fault::Hang),

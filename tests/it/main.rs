@@ -1,13 +1,19 @@
 //! Integration tests, from the outside: one module for each promise, in one binary to link once.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+mod blobs;
+mod catalog;
 mod conformance;
 mod connecting;
 mod describing;
 mod disconnecting;
 mod erased;
 mod hostile;
+mod keys;
+mod ledger;
 mod machine;
+mod recording;
+mod restart;
 mod sealing;
 mod secrets;
 mod software;

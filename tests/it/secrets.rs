@@ -9,7 +9,7 @@ use custom_key_store::backend::{
 use custom_key_store::{AnyKeyStore, KeyStore, SecretBytes};
 use std::time::Duration;
 
-use crate::support::{connected, key, manager, name, no_context};
+use crate::support::{connected_with_key, key, kms_key, manager, name, no_context};
 
 const SECRET: &str = "S3cretS3cretS3cretS3cretS3cretS3cretS3cretS3cret";
 const PASSWORD: &str = "S3cretPassw0rd";
@@ -72,18 +72,20 @@ async fn a_vault_hides_its_record() {
 async fn stores_handles_and_errors_show_nothing_of_credential_or_plaintext() {
     let manager = KeyManager::builder().credential(credential()).build();
     manager.create_key(key());
-    let store = KeyStore::new(name(), manager.clone());
+    let store = KeyStore::ephemeral(name(), manager.clone());
     hides(&format!("{store:#?}"));
     let store = store.connect();
     hides(&format!("{store:#?}"));
     let store = store.await.unwrap();
-    let ciphertext = store.encrypt(&key(), SECRET.as_bytes(), &no_context()).await.unwrap();
-    let plaintext = store.decrypt(&key(), &ciphertext, &no_context()).await.unwrap();
-    hides(&format!("{store:#?} {:#?} {plaintext:#?} {ciphertext:#?} {manager:#?}", store.handle()));
+    let id = kms_key(&store).await;
+    let blob = store.encrypt(&id, SECRET.as_bytes(), &no_context()).await.unwrap();
+    let plaintext = store.decrypt(blob.as_bytes(), &no_context()).await.unwrap();
+    hides(&format!("{store:#?} {:#?} {plaintext:#?} {blob:#?} {manager:#?}", store.handle()));
+    hides(&format!("{:#?} {:#?}", store.keys(), store.keys().describe(&id).await.unwrap()));
     hides(&serde_json::to_string(&store.describe()).unwrap());
     for fault in [Fault::Corrupt, Fault::Panic] {
         manager.inject(Method::Encrypt, fault);
-        let error = store.encrypt(&key(), SECRET.as_bytes(), &no_context()).await.unwrap_err();
+        let error = store.encrypt(&id, SECRET.as_bytes(), &no_context()).await.unwrap_err();
         hides(&format!("{error} {error:#?}"));
     }
     let any: AnyKeyStore = store.into();
@@ -94,9 +96,9 @@ async fn stores_handles_and_errors_show_nothing_of_credential_or_plaintext() {
 async fn what_a_panicking_backend_said_is_not_repeated() {
     // The software manager's panic names itself; the error must not.
     let manager = manager();
+    let (store, id) = connected_with_key(&manager).await;
     manager.inject(Method::Encrypt, Fault::Panic);
-    let store = connected(&manager).await;
-    let error = store.encrypt(&key(), b"plaintext", &no_context()).await.unwrap_err();
+    let error = store.encrypt(&id, b"plaintext", &no_context()).await.unwrap_err();
     assert!(!format!("{error:#?}").contains("script"), "{error:#?}");
 }
 

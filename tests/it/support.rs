@@ -6,17 +6,35 @@ use std::task::{Context, Poll, Waker};
 
 use custom_key_store::backend::software::KeyManager;
 use custom_key_store::backend::{
-    BackingKeyId, CloudHsmClusterId, CloudHsmConfiguration, StoreConfiguration, TrustAnchorCertificate,
+    AccountId, BackingKeyId, CloudHsmClusterId, CloudHsmConfiguration, CustomKeyStoreType,
+    StoreConfiguration, TrustAnchorCertificate,
 };
+use custom_key_store::catalog::Ledger;
 use custom_key_store::clock::ManualClock;
-use custom_key_store::{Connected, Disconnected, EncryptionContext, KeyStore, StoreName};
+use custom_key_store::{
+    Connected, Disconnected, EncryptionContext, Identity, KeyId, KeyStore, NewKey, Partition, Region,
+    StoreName,
+};
 
 pub(crate) fn name() -> StoreName {
     StoreName::new("root keys").unwrap()
 }
 
+pub(crate) fn other_name() -> StoreName {
+    StoreName::new("other keys").unwrap()
+}
+
 pub(crate) fn key() -> BackingKeyId {
     BackingKeyId::new("key").unwrap()
+}
+
+/// A ledger in memory, of the account of AWS's examples.
+pub(crate) fn ledger() -> Ledger {
+    Ledger::ephemeral(Identity::new(
+        Partition::new("aws").unwrap(),
+        Region::new("us-east-1").unwrap(),
+        AccountId::new("111122223333").unwrap(),
+    ))
 }
 
 pub(crate) fn no_context() -> EncryptionContext {
@@ -35,7 +53,7 @@ pub(crate) fn timed() -> (KeyManager, ManualClock, KeyStore<Disconnected>) {
     let clock = ManualClock::new();
     let manager = KeyManager::builder().clock(clock.clone()).build();
     manager.create_key(key());
-    let store = KeyStore::builder(name(), manager.clone()).clock(clock.clone()).build();
+    let store = KeyStore::builder(manager.clone()).clock(clock.clone()).ephemeral(name());
     (manager, clock, store)
 }
 
@@ -54,7 +72,31 @@ pub(crate) fn cluster() -> KeyManager {
 }
 
 pub(crate) async fn connected(manager: &KeyManager) -> KeyStore<Connected> {
-    KeyStore::new(name(), manager.clone()).connect().await.unwrap()
+    KeyStore::ephemeral(name(), manager.clone()).connect().await.unwrap()
+}
+
+/// A new KMS key: in an external key store one that refers to [`key`], in a cluster one that the cluster makes.
+pub(crate) async fn kms_key(store: &KeyStore<Connected>) -> KeyId {
+    let new = match store.store_type() {
+        CustomKeyStoreType::AwsCloudhsm => NewKey::generated(),
+        _ => NewKey::external(key()),
+    };
+    store.create_key(&new).await.unwrap().key_id
+}
+
+/// A connected store with one KMS key.
+pub(crate) async fn connected_with_key(manager: &KeyManager) -> (KeyStore<Connected>, KeyId) {
+    let store = connected(manager).await;
+    let id = kms_key(&store).await;
+    (store, id)
+}
+
+/// The same with a clock that the test moves.
+pub(crate) async fn timed_with_key() -> (KeyManager, ManualClock, KeyStore<Connected>, KeyId) {
+    let (manager, clock, store) = timed();
+    let store = store.connect().await.unwrap();
+    let id = kms_key(&store).await;
+    (manager, clock, store, id)
 }
 
 /// Polls once, with a waker that does nothing.

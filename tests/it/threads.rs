@@ -45,12 +45,20 @@ fn everything_is_static_and_small() {
 #[test]
 fn futures_of_stores_and_handles_can_be_spawned() {
     fn spawnable<T: Send + 'static>(_: T) {}
-    let (key, context) = (crate::support::key(), crate::support::no_context());
+    let context = crate::support::no_context();
     let manager = crate::support::manager();
     futures::executor::block_on(async {
-        let mut store = crate::support::connected(&manager).await;
+        let (mut store, id) = crate::support::connected_with_key(&manager).await;
         let handle = store.handle();
-        spawnable(async move { handle.encrypt(&key, b"plaintext", &context).await });
+        spawnable(async move { handle.encrypt(&id, b"plaintext", &context).await });
+        let (handle, new) = (store.handle(), custom_key_store::NewKey::generated());
+        spawnable(async move { handle.create_key(&new).await.map(drop) });
+        let handle = store.handle();
+        spawnable(async move {
+            handle.keys().disable(&id).await?;
+            handle.keys().schedule_deletion(&id, 7).await?;
+            handle.keys().delete_due().await
+        });
         let handle = store.handle();
         spawnable(async move { handle.closed().await });
         spawnable(async move {

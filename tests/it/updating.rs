@@ -12,7 +12,9 @@ use custom_key_store::backend::{
 };
 use custom_key_store::{ErrorKind, KeyStore, UpdateError};
 
-use crate::support::{cluster, connected, key, manager, name, no_context, poll_once, timed};
+use crate::support::{
+    cluster, connected, connected_with_key, key, manager, name, no_context, poll_once, timed_with_key,
+};
 
 fn path() -> UriPath {
     UriPath::new("/blue/kms/xks/v1").unwrap()
@@ -50,7 +52,7 @@ fn refused(error: UpdateError) -> ConnectionErrorCode {
 #[tokio::test]
 async fn a_name_changes_in_both_lasting_states_without_contacting_anybody() {
     let manager = manager();
-    let mut store = KeyStore::new(name(), manager.clone());
+    let mut store = KeyStore::ephemeral(name(), manager.clone());
     store.update(Change::new().name(StoreName::new("first").unwrap())).await.unwrap();
     assert_eq!((store.name().as_str(), manager.calls(Method::Connect)), ("first", 0));
 
@@ -66,7 +68,7 @@ async fn a_name_changes_in_both_lasting_states_without_contacting_anybody() {
 #[tokio::test]
 async fn every_property_of_an_external_key_store_changes_while_it_is_disconnected() {
     let manager = manager();
-    let mut store = KeyStore::new(name(), manager.clone());
+    let mut store = KeyStore::ephemeral(name(), manager.clone());
     let owner = AccountId::new("111122223333").unwrap();
     let change = Change::new()
         .credential(credential('A'))
@@ -97,7 +99,7 @@ async fn every_property_of_an_external_key_store_changes_while_it_is_disconnecte
 #[tokio::test]
 async fn every_property_of_a_cloudhsm_key_store_changes_while_it_is_disconnected_and_nobody_is_contacted() {
     let manager = cluster();
-    let mut store = KeyStore::new(name(), manager.clone());
+    let mut store = KeyStore::ephemeral(name(), manager.clone());
     let other = CloudHsmClusterId::new("cluster-22222222222").unwrap();
     let change = Change::new().password(KeyStorePassword::new("kmsPswd1").unwrap()).cluster_id(other.clone());
     store.update(change).await.unwrap();
@@ -111,7 +113,7 @@ async fn every_property_of_a_cloudhsm_key_store_changes_while_it_is_disconnected
 
 #[tokio::test]
 async fn properties_of_the_other_store_type_are_refused_by_name() {
-    let mut external = KeyStore::new(name(), manager());
+    let mut external = KeyStore::ephemeral(name(), manager());
     let error = external.update(Change::new().password(KeyStorePassword::new("kmsPswd1").unwrap())).await;
     assert_eq!(
         invalid(error.unwrap_err()).to_string(),
@@ -127,7 +129,7 @@ async fn properties_of_the_other_store_type_are_refused_by_name() {
 
 #[tokio::test]
 async fn a_change_that_contradicts_itself_is_refused_and_nothing_changes() {
-    let mut store = KeyStore::new(name(), manager());
+    let mut store = KeyStore::ephemeral(name(), manager());
     let before = store.describe();
     let new_name = StoreName::new("new").unwrap();
     let error = store.update(Change::new().name(new_name).vpc_endpoint_service_name(service())).await;
@@ -140,7 +142,7 @@ async fn a_probe_that_fails_leaves_everything_as_it_was_in_both_states() {
     let manager = manager();
     let new_name = || StoreName::new("new").unwrap();
 
-    let mut store = KeyStore::new(name(), manager.clone());
+    let mut store = KeyStore::ephemeral(name(), manager.clone());
     let before = store.describe();
     manager.inject(Method::Connect, Fault::Refuse(ConnectionErrorCode::XksProxyInvalidConfiguration));
     let error = store.update(Change::new().name(new_name()).uri_path(path())).await.unwrap_err();
@@ -160,17 +162,17 @@ async fn a_probe_that_fails_leaves_everything_as_it_was_in_both_states() {
 async fn a_credential_is_exchanged_while_the_store_is_used_without_failing_a_call() {
     let manager = KeyManager::builder().credential(credential('A')).build();
     manager.create_key(key());
-    let mut store = connected(&manager).await;
+    let (mut store, id) = connected_with_key(&manager).await;
     let handle = store.handle();
 
     // The manager's side rotates; the store's old credential would be refused from now on.
     manager.set_credential(credential('B'));
     let error = store.update(LiveChange::new().credential(credential('C'))).await.unwrap_err();
     assert_eq!(refused(error), ConnectionErrorCode::InvalidCredentials);
-    assert!(handle.encrypt(&key(), b"between", &no_context()).await.is_ok());
+    assert!(handle.encrypt(&id, b"between", &no_context()).await.is_ok());
 
     store.update(LiveChange::new().credential(credential('B'))).await.unwrap();
-    assert!(handle.encrypt(&key(), b"after", &no_context()).await.is_ok(), "the same handle");
+    assert!(handle.encrypt(&id, b"after", &no_context()).await.is_ok(), "the same handle");
     assert_eq!(manager.open_connections(), 1, "the old connection was closed");
     let proxy = store.describe().xks_proxy_configuration.unwrap();
     assert_eq!(proxy.access_key_id, credential('B').access_key_id);
@@ -182,11 +184,10 @@ async fn a_credential_is_exchanged_while_the_store_is_used_without_failing_a_cal
 
 #[tokio::test]
 async fn calls_in_flight_finish_on_the_old_connection_which_is_closed_after_the_last() {
-    let (manager, clock, store) = timed();
-    let mut store = store.connect().await.unwrap();
+    let (manager, clock, mut store, id) = timed_with_key().await;
     manager.inject(Method::Encrypt, Fault::Delay(Duration::from_secs(1)));
     let handle = store.handle();
-    let mut call = Box::pin(async { handle.encrypt(&key(), b"plaintext", &no_context()).await });
+    let mut call = Box::pin(async { handle.encrypt(&id, b"plaintext", &no_context()).await });
     assert!(poll_once(&mut call).is_pending());
 
     {
@@ -203,11 +204,10 @@ async fn calls_in_flight_finish_on_the_old_connection_which_is_closed_after_the_
 
 #[tokio::test]
 async fn a_call_that_outlives_the_update_is_left_alone_and_accounted_for_by_the_disconnect() {
-    let (manager, clock, store) = timed();
-    let mut store = store.connect().await.unwrap();
+    let (manager, clock, mut store, id) = timed_with_key().await;
     manager.inject(Method::Encrypt, Fault::Delay(Duration::from_secs(4)));
     let handle = store.handle();
-    let mut call = Box::pin(async { handle.encrypt(&key(), b"plaintext", &no_context()).await });
+    let mut call = Box::pin(async { handle.encrypt(&id, b"plaintext", &no_context()).await });
     assert!(poll_once(&mut call).is_pending());
     {
         // Dropped while it waits for the old connection: the change has happened.
@@ -243,14 +243,14 @@ async fn an_update_that_is_dropped_before_the_swap_has_changed_nothing() {
 async fn under_load_no_call_fails_while_the_configuration_changes() {
     let manager = manager();
     manager.always(Method::Encrypt, Fault::Delay(Duration::from_micros(200)));
-    let mut store = connected(&manager).await;
+    let (mut store, id) = connected_with_key(&manager).await;
     let tasks: Vec<_> = (0..4)
         .map(|_| {
             let handle = store.handle();
             tokio::spawn(async move {
                 let mut calls = 0_u32;
                 loop {
-                    match handle.encrypt(&key(), b"plaintext", &no_context()).await {
+                    match handle.encrypt(&id, b"plaintext", &no_context()).await {
                         Ok(_) => calls += 1,
                         Err(error) if error.kind() == ErrorKind::NotConnected => return calls,
                         Err(error) => unreachable!("{error:?}"),

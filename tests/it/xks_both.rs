@@ -15,7 +15,7 @@ use custom_key_store::xks::proxy::{
     KeyGrant, Proxy, ServeOptions, ServerCertificate, ServerHandle, Serving, Tenant, TlsOptions, serve,
 };
 use custom_key_store::xks::{Region, TrustRoots, XksProxy, XksProxyBuilder};
-use custom_key_store::{EncryptionContext, ErrorKind, KeyStore};
+use custom_key_store::{EncryptionContext, ErrorKind, KeyStore, NewKey};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -122,23 +122,25 @@ async fn the_conformance_suite_passes_through_client_tls_proxy_and_key_manager()
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_lives_its_whole_life_on_a_real_proxy() {
     let offered = offered().await;
-    let key = id("ext-usable");
     let context = EncryptionContext::new([("tenant", "blue")]).unwrap();
 
     // The wrong credential: FAILED, and the way back.
     let wrong = offered.client().credential(XksProxyCredential::generate().unwrap()).build().unwrap();
-    let failed = KeyStore::new(name(), wrong).connect().await.unwrap_err().into_store();
+    let failed = KeyStore::ephemeral(name(), wrong).connect().await.unwrap_err().into_store();
     assert_eq!(failed.error_code(), ConnectionErrorCode::InvalidCredentials);
     let mut store = failed.disconnect().await;
     store.update(LiveChange::new().credential(offered.credential.clone())).await.unwrap();
     let mut store = store.connect().await.unwrap();
 
-    let ciphertext = store.encrypt(&key, b"plaintext", &context).await.unwrap();
-    assert_eq!(store.decrypt(&key, &ciphertext, &context).await.unwrap().expose(), b"plaintext");
-    let error = store.decrypt(&key, &ciphertext, &no_context()).await.unwrap_err();
+    let new = NewKey::external(id("ext-usable"));
+    let key = store.create_key(&new).await.unwrap().key_id;
+    let blob = store.encrypt(&key, b"plaintext", &context).await.unwrap();
+    let blob = blob.as_bytes();
+    assert_eq!(store.decrypt(blob, &context).await.unwrap().expose(), b"plaintext");
+    let error = store.decrypt(blob, &no_context()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidCiphertext);
     // The connection behind the proxy knows it; the key table does not.
-    let error = store.describe_key(&id("usable")).await.unwrap_err();
+    let error = store.describe_backing_key(&id("usable")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Backend(BackendErrorKind::KeyNotFound));
 
     // A credential is rotated by both sides, in three steps.
@@ -146,14 +148,14 @@ async fn a_store_lives_its_whole_life_on_a_real_proxy() {
     offered.tenant.add_credential(next.clone()).unwrap();
     store.update(LiveChange::new().credential(next)).await.unwrap();
     assert!(offered.tenant.remove_credential(&offered.credential.access_key_id));
-    assert!(store.decrypt(&key, &ciphertext, &context).await.is_ok());
+    assert!(store.decrypt(blob, &context).await.is_ok());
 
     // The kill switch.
     offered.tenant.suspend();
-    let error = store.decrypt(&key, &ciphertext, &context).await.unwrap_err();
+    let error = store.decrypt(blob, &context).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Backend(BackendErrorKind::InvalidKeyState));
     offered.tenant.resume();
-    assert!(store.decrypt(&key, &ciphertext, &context).await.is_ok());
+    assert!(store.decrypt(blob, &context).await.is_ok());
 
     let store = store.disconnect().await;
     assert_eq!(store.disconnect_report().unwrap().abandoned, 0);
@@ -172,7 +174,6 @@ async fn a_store_lives_its_whole_life_on_a_real_proxy() {
 async fn a_clock_that_is_off_is_a_wrong_credential_until_it_is_set_right() {
     const OFF: Duration = Duration::from_secs(10 * 60);
     let offered = offered().await;
-    let key = id("ext-usable");
     for wrong in [|| SystemTime::now() - OFF, || SystemTime::now() + OFF] {
         // It stands still: whatever ends has not waited for a deadline.
         let clock = ManualClock::starting_at(wrong());
@@ -182,12 +183,14 @@ async fn a_clock_that_is_off_is_a_wrong_credential_until_it_is_set_right() {
         let request = ConnectRequest::new(ConnectReason::Connect, Duration::from_secs(5));
         let error = timely(proxy.connect(&request)).await.unwrap_err();
         assert_eq!(error.code(), ConnectionErrorCode::InvalidCredentials);
-        let failed = timely(async { KeyStore::new(name(), proxy).connect().await }).await.unwrap_err();
+        let failed = timely(async { KeyStore::ephemeral(name(), proxy).connect().await }).await.unwrap_err();
         assert_eq!(failed.store().error_code(), ConnectionErrorCode::InvalidCredentials);
 
         clock.set_wall(SystemTime::now());
         let store = failed.into_store().disconnect().await;
         let store = timely(async { store.connect().await }).await.unwrap();
+        let new = NewKey::external(id("ext-usable"));
+        let key = timely(store.create_key(&new)).await.unwrap().key_id;
         timely(store.encrypt(&key, b"plaintext", &no_context())).await.unwrap();
 
         clock.set_wall(wrong());
@@ -208,14 +211,16 @@ async fn timely<T>(work: impl Future<Output = T>) -> T {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_calls_at_once_get_each_its_own_answer() {
     let offered = offered().await;
-    let store = KeyStore::new(name(), offered.client().build().unwrap()).connect().await.unwrap();
+    let store = KeyStore::ephemeral(name(), offered.client().build().unwrap()).connect().await.unwrap();
+    let new = NewKey::external(id("ext-usable"));
+    let key = store.create_key(&new).await.unwrap().key_id;
     let tasks: Vec<_> = (0..64_u32)
         .map(|number| {
             let handle = store.handle();
             tokio::spawn(async move {
-                let (key, plaintext) = (id("ext-usable"), number.to_be_bytes());
-                let ciphertext = handle.encrypt(&key, &plaintext, &no_context()).await.unwrap();
-                let decrypted = handle.decrypt(&key, &ciphertext, &no_context()).await.unwrap();
+                let plaintext = number.to_be_bytes();
+                let blob = handle.encrypt(&key, &plaintext, &no_context()).await.unwrap();
+                let decrypted = handle.decrypt(blob.as_bytes(), &no_context()).await.unwrap();
                 assert_eq!(decrypted.expose(), plaintext);
             })
         })

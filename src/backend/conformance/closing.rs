@@ -1,8 +1,8 @@
 //! The orderly goodbye.
 
 use super::Suite;
-use super::outcome::{Expect as _, Outcome, checks, ensure};
 use crate::backend::{BackendError, BackendErrorKind as Kind};
+use crate::conformance::{Expect as _, Outcome, checks, ensure};
 
 checks!("closing": idempotent, closed_for_all, reconnects);
 

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 
 use super::Suite;
 use super::link::pattern;
-use super::outcome::{Expect as _, Outcome, checks, ensure};
+use crate::conformance::{Expect as _, Outcome, checks, ensure};
 
 checks!("concurrency": round_trips, decryptions, all_methods);
 

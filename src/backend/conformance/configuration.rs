@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::Suite;
 use super::link::pattern;
-use super::outcome::{Expect as _, Outcome, checks, ensure, failed};
 use crate::backend::{
     Backend, Change, CloudHsmClusterId, CustomKeyStoreType, InvalidChange, KeyStorePassword, StoreName,
     UriPath,
 };
+use crate::conformance::{Expect as _, Outcome, checks, ensure, failed};
 use crate::value::InvalidValue;
 
 checks!("configuration": stable, unchanged_by_name, change_applied, foreign_change_refused, nothing_shown);

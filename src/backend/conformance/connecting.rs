@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::Suite;
-use super::outcome::{Outcome, checks, failed};
 use crate::backend::ConnectReason;
+use crate::conformance::{Outcome, checks, failed};
 
 checks!("connecting": connects, connects_for_every_reason, two_at_once, dropping_releases, late);
 

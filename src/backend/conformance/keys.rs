@@ -1,5 +1,5 @@
-use super::outcome::{Outcome, not_applicable};
 use crate::backend::BackingKeyId;
+use crate::conformance::{Outcome, not_applicable};
 
 /// The keys, in the key manager under test, that the suite works with.
 ///

@@ -5,10 +5,10 @@
 use super::Suite;
 use super::gcm;
 use super::link::pattern;
-use super::outcome::{Expect as _, Outcome, checks, ensure, failed, not_applicable};
 use crate::backend::{
     BackendErrorKind as Kind, Ciphertext, CiphertextMetadata, InitializationVector, authenticated_data,
 };
+use crate::conformance::{Expect as _, Outcome, checks, ensure, failed, not_applicable};
 
 checks!("layout": ciphertext_can_be_read, own_ciphertext_is_read, sixteen_byte_vector);
 

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use super::Suite;
-use super::outcome::{Expect as _, Outcome, ensure, failed};
 use crate::backend::{
     BackendError, BackingKeyId, Ciphertext, ConnectReason, ConnectRequest, Connection, ConnectionError,
     DecryptRequest, DeleteKeyRequest, DescribeKeyRequest, EncryptRequest, GenerateKeyRequest,
     GenerateRandomRequest, Health, HealthRequest, KeyDescription, Operation, RequestId, RequestMetadata,
 };
+use crate::conformance::{Expect as _, Outcome, ensure, failed};
 use crate::secret::SecretBytes;
 
 pub(super) const KMS_KEY_ARN: &str =
@@ -147,7 +147,7 @@ impl Link<'_> {
     pub(super) async fn still_works(&self, after: &str) -> Outcome {
         match self.round_trip(&pattern(64, 0x5a), b"still works").await {
             Ok(_) => Ok(()),
-            Err(super::outcome::Stop::Failed(reason)) => failed(format!("{after}, {reason}")),
+            Err(crate::conformance::Stop::Failed(reason)) => failed(format!("{after}, {reason}")),
             Err(stop) => Err(stop),
         }
     }

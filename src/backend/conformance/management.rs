@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use super::Suite;
 use super::link::pattern;
-use super::outcome::{Expect as _, Outcome, checks, ensure};
 use crate::backend::{BackendErrorKind as Kind, HealthStatus, KeyDescription, KeySpec, KeyStatus, KeyUsages};
+use crate::conformance::{Expect as _, Outcome, checks, ensure};
 
 checks!("management": generated_keys, unsupported_keys, random, unsupported_random, health);
 

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use super::Suite;
 use super::link::pattern;
-use super::outcome::{Expect as _, Outcome, checks, ensure};
 use crate::backend::BackendErrorKind as Kind;
+use crate::conformance::{Expect as _, Outcome, checks, ensure};
 
 checks!("round_trip": verified, unverified, empty, beyond_the_limits, no_two_alike, across_connections);
 

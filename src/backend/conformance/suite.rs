@@ -1,21 +1,17 @@
-use std::any::Any;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
-
-use super::outcome::{Check, Stop};
 use super::{
     Finding, Keys, Report, Verdict, cancellation, closing, concurrency, configuration, connecting, layout,
     management, round_trip, tampering, usage,
 };
 use crate::backend::{Backend, MemoryVault, Vault};
-use crate::clock::{Clock, SystemClock, within};
+use crate::clock::{Clock, SystemClock};
+use crate::conformance::{Check, Outcome, applies, verdict};
 use crate::secret::SecretBytes;
 
 /// In the order in which they run. The first check of the first theme decides whether the others can be made.
-const THEMES: [&[Check]; 10] = [
+const THEMES: [&[Check<Suite>]; 10] = [
     connecting::CHECKS,
     configuration::CHECKS,
     round_trip::CHECKS,
@@ -185,30 +181,26 @@ impl Suite {
             let verdict = if unconnected {
                 Verdict::NotApplicable("no connection could be made".into())
             } else {
-                self.verdict(check).await
+                verdict(&self, check, &*self.clock, self.deadline).await
             };
             findings.push(Finding::new(check.name, verdict));
         }
         Report::new(findings)
     }
 
-    async fn verdict(&self, check: &Check) -> Verdict {
-        // Nothing of a check that panicked is used again: the next one begins with a new connection.
-        let work = AssertUnwindSafe((check.run)(self)).catch_unwind();
-        match within(&*self.clock, self.deadline, work).await {
-            Some(Ok(Ok(()))) => Verdict::Passed,
-            Some(Ok(Err(Stop::Failed(reason)))) => Verdict::Failed(reason),
-            Some(Ok(Err(Stop::NotApplicable(reason)))) => Verdict::NotApplicable(reason),
-            Some(Err(panic)) => Verdict::Failed(format!("panicked: {}", message(&*panic))),
-            None => Verdict::Failed(format!("hangs: not over after {:?}", self.deadline)),
-        }
+    pub(super) fn needs_generated_keys(&self) -> Outcome {
+        applies(self.generates_keys, "it was not said to make keys (Suite::generates_keys)")
     }
-}
 
-fn message(panic: &(dyn Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("with something other than text")
+    pub(super) fn needs_no_generated_keys(&self) -> Outcome {
+        applies(!self.generates_keys, "it makes keys (Suite::generates_keys)")
+    }
+
+    pub(super) fn needs_random(&self) -> Outcome {
+        applies(self.generates_random, "it was not said to give random bytes (Suite::generates_random)")
+    }
+
+    pub(super) fn needs_no_random(&self) -> Outcome {
+        applies(!self.generates_random, "it gives random bytes (Suite::generates_random)")
+    }
 }

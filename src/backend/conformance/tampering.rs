@@ -6,10 +6,10 @@
 
 use super::Suite;
 use super::link::{Link, pattern};
-use super::outcome::{Expect as _, Outcome, Stop, checks, ensure, failed, not_applicable};
 use crate::backend::{
     BackendErrorKind as Kind, BackingKeyId, Ciphertext, CiphertextMetadata, InitializationVector,
 };
+use crate::conformance::{Expect as _, Outcome, Stop, checks, ensure, failed, not_applicable};
 
 checks!("tampering":
     ciphertext, authentication_tag, initialization_vector, metadata, authenticated_data, border, another_key,

@@ -2,8 +2,8 @@
 
 use super::Suite;
 use super::link::Link;
-use super::outcome::{Expect as _, Outcome, checks, ensure};
 use crate::backend::{BackendErrorKind as Kind, BackingKeyId, KeyDescription, KeySpec, KeyStatus, KeyUsages};
+use crate::conformance::{Expect as _, Outcome, checks, ensure};
 
 checks!("usage": usable_key, absent_key, encrypt_only_key, decrypt_only_key, unusable_key, disabled_key);
 

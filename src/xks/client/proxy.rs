@@ -44,7 +44,7 @@ use crate::xks::sigv4::Signer;
 ///     .build()?;
 /// let counters = proxy.counters();
 ///
-/// let store = KeyStore::new(StoreName::new("root keys")?, proxy);
+/// let store = KeyStore::ephemeral(StoreName::new("root keys")?, proxy);
 /// // let store = store.connect().await?;
 /// assert_eq!(counters.counts().requests, 0);
 /// # drop(store);

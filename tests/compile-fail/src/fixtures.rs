@@ -8,22 +8,29 @@
     reason = "constants that are legal, and stores that do as they are told"
 )]
 
+use std::cell::RefCell;
+
 use custom_key_store::backend::software::{Fault, KeyManager, Method, SoftwareKey};
 use custom_key_store::backend::{
-    AccessKeyId, AccountId, BackingKeyId, Ciphertext, CloudHsmClusterId, CloudHsmConfiguration,
-    ConnectionErrorCode, KeyStorePassword, SecretAccessKey, StoreConfiguration, TrustAnchorCertificate,
-    UriEndpoint, UriPath, VpcEndpointServiceName, XksProxyCredential,
+    AccessKeyId, AccountId, BackingKeyId, CloudHsmClusterId, CloudHsmConfiguration, ConnectionErrorCode,
+    KeyStorePassword, SecretAccessKey, StoreConfiguration, TrustAnchorCertificate, UriEndpoint, UriPath,
+    VpcEndpointServiceName, XksProxyCredential,
 };
 use custom_key_store::{
-    Connected, Connecting, Disconnected, Disconnecting, EncryptionContext, Failed, KeyStore, StoreName,
+    CiphertextBlob, Connected, Connecting, Disconnected, Disconnecting, EncryptionContext, Failed, KeyId,
+    KeyStore, NewKey, StoreName,
 };
+
+thread_local! {
+    static LAST: RefCell<Option<(KeyId, CiphertextBlob)>> = const { RefCell::new(None) };
+}
 
 /// What is encrypted.
 pub const PLAINTEXT: &[u8] = b"attack at dawn";
 
 /// A store before its first connection.
 pub async fn disconnected() -> KeyStore<Disconnected> {
-    KeyStore::new(name(), manager())
+    KeyStore::ephemeral(name(), manager())
 }
 
 /// A store whose attempt to connect will succeed.
@@ -31,9 +38,29 @@ pub async fn connecting() -> KeyStore<Connecting> {
     disconnected().await.connect()
 }
 
-/// A store in use.
+/// A store in use, with a [`kms_key`] and a [`blob`].
 pub async fn connected() -> KeyStore<Connected> {
-    connecting().await.await.expect("the key manager accepts")
+    let store = connecting().await.await.expect("the key manager accepts");
+    let key = store.create_key(&NewKey::generated()).await.expect("the key manager works").key_id;
+    let blob = store.encrypt(&key, PLAINTEXT, &context()).await.expect("the key manager works");
+    LAST.set(Some((key, blob)));
+    store
+}
+
+fn last() -> (KeyId, CiphertextBlob) {
+    LAST.with_borrow(Clone::clone).expect("a store was connected")
+}
+
+/// A KMS key of the store that was [`connected`] last.
+#[must_use]
+pub fn kms_key() -> KeyId {
+    last().0
+}
+
+/// [`PLAINTEXT`] under [`kms_key`].
+#[must_use]
+pub fn blob() -> CiphertextBlob {
+    last().1
 }
 
 /// A store on its way out.
@@ -45,7 +72,7 @@ pub async fn disconnecting() -> KeyStore<Disconnecting> {
 pub async fn failed() -> KeyStore<Failed> {
     let manager = manager();
     manager.inject(Method::Connect, Fault::Refuse(ConnectionErrorCode::UserLockedOut));
-    KeyStore::new(name(), manager).connect().await.expect_err("the key manager refuses").into_store()
+    KeyStore::ephemeral(name(), manager).connect().await.expect_err("the key manager refuses").into_store()
 }
 
 /// A key manager that has [`key`].
@@ -74,11 +101,6 @@ pub fn key() -> BackingKeyId {
 #[must_use]
 pub fn context() -> EncryptionContext {
     EncryptionContext::new([("tenant", "blue")]).expect("legal")
-}
-
-/// [`PLAINTEXT`] under [`key`].
-pub async fn ciphertext() -> Ciphertext {
-    connected().await.encrypt(&key(), PLAINTEXT, &context()).await.expect("the key manager works")
 }
 
 /// Another credential.

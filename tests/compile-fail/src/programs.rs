@@ -32,7 +32,6 @@ pub(crate) const WRITTEN_BY_HAND: &[&str] = &["fail/foreign_state.rs"];
 /// of saying where the first does.
 const RESEMBLING: &[(&str, &str)] = &[
     ("connect", "disconnect"),
-    ("describe_key", "describe"),
     ("disconnect", "connect"),
     ("disconnect_report", "disconnect"),
     ("disconnect_within", "disconnect"),

@@ -48,16 +48,16 @@ pub(crate) const AWAIT: &str = "await";
 
 pub(crate) const METHODS: &[Row] = &[
     Row {
-        method: "new",
+        method: "ephemeral",
         receiver: Absent,
-        call: "KeyStore::<{state}>::new(name(), manager())",
+        call: "KeyStore::<{state}>::ephemeral(name(), manager())",
         legal: &[(&[Disconnected], "assert_eq!(outcome.state(), ConnectionState::Disconnected)")],
     },
     Row {
         method: "builder",
         receiver: Absent,
-        call: "KeyStore::<{state}>::builder(name(), manager())",
-        legal: &[(&[Disconnected], "assert_eq!(outcome.build().name(), &name())")],
+        call: "KeyStore::<{state}>::builder(manager())",
+        legal: &[(&[Disconnected], "assert_eq!(outcome.ephemeral(name()).name(), &name())")],
     },
     Row {
         method: "id",
@@ -88,6 +88,12 @@ pub(crate) const METHODS: &[Row] = &[
         receiver: Borrowed,
         call: "store.describe()",
         legal: &[(&STATES, "assert_eq!(outcome.connection_state, ConnectionState::{state})")],
+    },
+    Row {
+        method: "keys",
+        receiver: Borrowed,
+        call: "store.keys()",
+        legal: &[(&STATES, "assert!(outcome.list(&PageRequest::default()).await.is_ok())")],
     },
     Row {
         method: "connect",
@@ -146,32 +152,50 @@ pub(crate) const METHODS: &[Row] = &[
     Row {
         method: "encrypt",
         receiver: Borrowed,
-        call: "store.encrypt(&key(), PLAINTEXT, &context()).await",
+        call: "store.encrypt(&kms_key(), PLAINTEXT, &context()).await",
         legal: &[(&[Connected], "assert!(outcome.is_ok())")],
     },
     Row {
         method: "decrypt",
         receiver: Borrowed,
-        call: "store.decrypt(&key(), &ciphertext().await, &context()).await",
+        call: "store.decrypt(blob().as_bytes(), &context()).await",
         legal: &[(&[Connected], "assert_eq!(outcome.unwrap().expose(), PLAINTEXT)")],
     },
     Row {
-        method: "describe_key",
+        method: "decrypt_under",
         receiver: Borrowed,
-        call: "store.describe_key(&key()).await",
-        legal: &[(&[Connected], "assert_eq!(outcome.unwrap().status, KeyStatus::Enabled)")],
+        call: "store.decrypt_under(&kms_key(), blob().as_bytes(), &context()).await",
+        legal: &[(&[Connected], "assert_eq!(outcome.unwrap().expose(), PLAINTEXT)")],
     },
     Row {
-        method: "generate_key",
+        method: "re_encrypt",
         receiver: Borrowed,
-        call: r#"store.generate_key("label").await"#,
-        legal: &[(&[Connected], "assert_ne!(outcome.unwrap(), key())")],
+        call: "store.re_encrypt(blob().as_bytes(), &context(), &kms_key(), &context()).await",
+        legal: &[(&[Connected], "assert_ne!(outcome.unwrap(), blob())")],
     },
     Row {
-        method: "delete_key",
+        method: "create_key",
         receiver: Borrowed,
-        call: "store.delete_key(&key()).await",
+        call: "store.create_key(&NewKey::generated()).await",
+        legal: &[(&[Connected], "assert_ne!(outcome.unwrap().key_id, kms_key())")],
+    },
+    Row {
+        method: "generate_data_key",
+        receiver: Borrowed,
+        call: "store.generate_data_key(&kms_key(), DataKeyLength::AES_256, &context()).await",
+        legal: &[(&[Connected], "assert_eq!(outcome.unwrap().plaintext.len(), 32)")],
+    },
+    Row {
+        method: "generate_data_key_without_plaintext",
+        receiver: Borrowed,
+        call: "store.generate_data_key_without_plaintext(&kms_key(), DataKeyLength::AES_128, &context()).await",
         legal: &[(&[Connected], "assert!(outcome.is_ok())")],
+    },
+    Row {
+        method: "describe_backing_key",
+        receiver: Borrowed,
+        call: "store.describe_backing_key(&key()).await",
+        legal: &[(&[Connected], "assert_eq!(outcome.unwrap().status, KeyStatus::Enabled)")],
     },
     Row {
         method: "generate_random",

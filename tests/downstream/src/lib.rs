@@ -4,10 +4,10 @@
 use std::collections::VecDeque;
 use std::fmt;
 
-use custom_key_store::backend::{BackingKeyId, Ciphertext};
+use custom_key_store::backend::BackingKeyId;
 use custom_key_store::{
-    Connected, DisconnectReport, Disconnected, EncryptionContext, Error, Failed, KeyStore, SecretBytes,
-    TransitionError,
+    CiphertextBlob, Connected, DisconnectReport, Disconnected, EncryptionContext, Error, Failed, KeyId,
+    KeyStore, NewKey, SecretBytes, TransitionError,
 };
 
 /// Entries that are sealed one by one, in order, and that wait when the key manager is away.
@@ -15,22 +15,26 @@ use custom_key_store::{
 /// It owns a *connected* store, so it has no state in which it could not try to seal.
 pub struct Ledger {
     store: KeyStore<Connected>,
-    key: BackingKeyId,
-    sealed: Vec<Ciphertext>,
+    key: KeyId,
+    sealed: Vec<CiphertextBlob>,
     waiting: VecDeque<SecretBytes>,
 }
 
 impl Ledger {
-    /// Opens a ledger on this key.
+    /// Opens a ledger on this key of the key manager.
     ///
     /// # Errors
     ///
-    /// The store's own error when it does not connect; the failed store is in it, and the code.
-    pub async fn open(
-        store: KeyStore<Disconnected>,
-        key: BackingKeyId,
-    ) -> Result<Self, TransitionError<Failed>> {
-        let store = store.connect().await?;
+    /// [`OpenError`].
+    pub async fn open(store: KeyStore<Disconnected>, key: BackingKeyId) -> Result<Self, OpenError> {
+        let store = store.connect().await.map_err(OpenError::Connecting)?;
+        let key = match store.create_key(&NewKey::external(key)).await {
+            Ok(created) => created.key_id,
+            Err(error) => {
+                store.disconnect().await;
+                return Err(OpenError::Key(error));
+            }
+        };
         Ok(Self { store, key, sealed: Vec::new(), waiting: VecDeque::new() })
     }
 
@@ -54,8 +58,8 @@ impl Ledger {
         while let Some(entry) = self.waiting.front() {
             let context = self.context(self.sealed.len())?;
             match self.store.encrypt(&self.key, entry.expose(), &context).await {
-                Ok(ciphertext) => {
-                    self.sealed.push(ciphertext);
+                Ok(blob) => {
+                    self.sealed.push(blob);
                     self.waiting.pop_front();
                 }
                 Err(error) if error.is_retryable() => break,
@@ -71,10 +75,10 @@ impl Ledger {
     ///
     /// Whatever the store answers.
     pub async fn read(&self, number: usize) -> Result<Option<SecretBytes>, Error> {
-        let Some(ciphertext) = self.sealed.get(number) else {
+        let Some(blob) = self.sealed.get(number) else {
             return Ok(None);
         };
-        self.store.decrypt(&self.key, ciphertext, &self.context(number)?).await.map(Some)
+        self.store.decrypt_under(&self.key, blob.as_bytes(), &self.context(number)?).await.map(Some)
     }
 
     /// How many entries are sealed.
@@ -98,6 +102,34 @@ impl Ledger {
     fn context(&self, number: usize) -> Result<EncryptionContext, Error> {
         let (ledger, number) = (self.store.id().to_string(), number.to_string());
         Ok(EncryptionContext::new([("ledger", ledger), ("entry", number)])?)
+    }
+}
+
+/// A ledger was not opened.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The store's own error when it does not connect; the failed store is in it, and the code.
+    Connecting(TransitionError<Failed>),
+    /// The key cannot be used. The store is disconnected again.
+    Key(Error),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connecting(error) => error.fmt(f),
+            Self::Key(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Connecting(error) => error.source(),
+            Self::Key(error) => error.source(),
+        }
     }
 }
 

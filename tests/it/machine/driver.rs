@@ -8,14 +8,12 @@ use std::task::{Context, Poll, Wake};
 use std::time::{Duration, Instant};
 
 use custom_key_store::backend::software::{KeyManager, Method};
-use custom_key_store::backend::{
-    BackingKeyId, Change, Ciphertext, KeyDescription, KeySpec, KeyStorePassword,
-};
+use custom_key_store::backend::{BackingKeyId, Change, KeyDescription, KeySpec, KeyStorePassword};
 use custom_key_store::clock::{Clock as _, ManualClock};
 use custom_key_store::{
-    AnyKeyStore, Connected, Connecting, ConnectionState, Description, DisconnectReport, Disconnected,
-    Disconnecting, Error, ErrorKind, Failed, Goodbye, Handle, KeyStore, SecretBytes, State, StoreName,
-    UpdateError,
+    AnyKeyStore, CiphertextBlob, Connected, Connecting, ConnectionState, Description, DisconnectReport,
+    Disconnected, Disconnecting, Error, ErrorKind, Failed, Goodbye, Handle, KeyId, KeyMetadata, KeyState,
+    KeyStore, NewKey, PageRequest, SecretBytes, State, StoreName, UpdateError,
 };
 use futures::future::{BoxFuture, FutureExt as _};
 
@@ -25,7 +23,8 @@ use super::{context, credential, name, path};
 
 pub(super) struct Driver {
     manager: KeyManager,
-    key: BackingKeyId,
+    /// How many keys the key manager has.
+    backing_keys: usize,
     clock: ManualClock,
     began: Instant,
     /// Away only while it is typed.
@@ -35,7 +34,9 @@ pub(super) struct Driver {
     handles: Vec<(Handle, usize)>,
     calls: Vec<Pending>,
     watchers: Vec<Watcher>,
-    encrypted: Vec<(Vec<u8>, Ciphertext)>,
+    /// Every KMS key ever made, with the store that it belongs to.
+    keys: Vec<(KeyId, usize)>,
+    encrypted: Vec<Encrypted>,
     /// Whom the transition under way wakes; `None` before its first poll.
     transition: Option<Arc<Flag>>,
     /// What this sequence has led to, so that a test can tell whether its sequences lead anywhere.
@@ -50,16 +51,27 @@ struct Pending {
     woken: Option<Arc<Flag>>,
 }
 
+/// A blob, what is in it, and where it was made.
+#[derive(Clone)]
+struct Encrypted {
+    plaintext: Vec<u8>,
+    blob: CiphertextBlob,
+    store: usize,
+    epoch: usize,
+}
+
 enum Answer {
-    Ciphertext(Ciphertext),
+    Created(KeyMetadata),
+    Blob(CiphertextBlob),
     Plaintext(SecretBytes),
     Description(KeyDescription),
 }
 
 /// What an honest answer is.
 enum Expected {
-    CiphertextOf(Vec<u8>),
-    Plaintext(Vec<u8>),
+    CreatedOn(BackingKeyId),
+    BlobOf(Vec<u8>),
+    PlaintextOf(Encrypted),
     Description,
 }
 
@@ -97,11 +109,9 @@ impl Driver {
     pub(super) fn new() -> Self {
         let clock = ManualClock::new();
         let manager = KeyManager::builder().clock(clock.clone()).credential(credential(0)).build();
-        let key = BackingKeyId::new("key").unwrap();
-        manager.create_key(key.clone());
         let mut driver = Self {
             manager,
-            key,
+            backing_keys: 0,
             began: clock.monotonic(),
             clock,
             store: None,
@@ -109,6 +119,7 @@ impl Driver {
             handles: Vec::new(),
             calls: Vec::new(),
             watchers: Vec::new(),
+            keys: Vec::new(),
             encrypted: Vec::new(),
             transition: None,
             seen: BTreeSet::new(),
@@ -128,13 +139,13 @@ impl Driver {
     }
 
     fn new_store(&self) -> AnyKeyStore {
-        KeyStore::builder(StoreName::new(name(0)).unwrap(), self.manager.clone())
+        KeyStore::builder(self.manager.clone())
             .clock(self.clock.clone())
             .connect_timeout(Duration::from_secs(model::CONNECT_TIMEOUT))
             .call_timeout(Duration::from_secs(model::CALL_TIMEOUT))
             .drain_limit(Duration::from_secs(model::DRAIN_LIMIT))
             .close_timeout(Duration::from_secs(model::CLOSE_TIMEOUT))
-            .build()
+            .ephemeral(StoreName::new(name(0)).unwrap())
             .into()
     }
 
@@ -354,7 +365,8 @@ impl Driver {
         }
     }
 
-    /// After a poll: takes a handle to everything that has just been connected, and takes note of the rest.
+    /// After a poll: takes a handle to everything that has just been connected, has a store make its first key, and takes
+    /// note of the rest.
     fn arrived(&mut self, before: ConnectionState) {
         if before == self.model.state() {
             return;
@@ -369,6 +381,9 @@ impl Driver {
                 assert!(polled.is_pending());
                 self.watchers.push(Watcher { future, epoch, woken });
                 self.handles.push((handle, epoch));
+                if self.keys.last().is_none_or(|(_, store)| *store != self.model.store) {
+                    self.call(0, What::Create, Then::Await);
+                }
             }
             model::State::Failed(_) => self.saw("a failed attempt"),
             model::State::Disconnected(Some(report)) => {
@@ -398,26 +413,37 @@ impl Driver {
     fn call(&mut self, handle: usize, what: What, then: Then) {
         let Some(handle) = wrap(handle, self.handles.len()) else { return };
         let (handle, epoch) = self.handles[handle].clone();
-        let key = self.key.clone();
-        let (future, expected) = match what {
-            What::Encrypt => {
+        let own = self.model.store_of(epoch);
+        let (future, expected, store) = match what {
+            What::Create => {
+                let key = self.new_backing_key();
+                let expected = Expected::CreatedOn(key.clone());
+                let call = async move { handle.create_key(&NewKey::external(key)).await };
+                (call.map(|answer| answer.map(Answer::Created)).boxed(), expected, own)
+            }
+            What::Encrypt(index) => {
+                let Some(index) = wrap(index, self.keys.len()) else { return };
+                let (key, store) = self.keys[index];
                 let plaintext = format!("plaintext {}", self.encrypted.len()).into_bytes();
-                let expected = Expected::CiphertextOf(plaintext.clone());
+                let expected = Expected::BlobOf(plaintext.clone());
                 let call = async move { handle.encrypt(&key, &plaintext, &context()).await };
-                (call.map(|answer| answer.map(Answer::Ciphertext)).boxed(), expected)
+                (call.map(|answer| answer.map(Answer::Blob)).boxed(), expected, store)
             }
             What::Decrypt(index) => {
                 let Some(index) = wrap(index, self.encrypted.len()) else { return };
-                let (plaintext, ciphertext) = self.encrypted[index].clone();
-                let call = async move { handle.decrypt(&key, &ciphertext, &context()).await };
-                (call.map(|answer| answer.map(Answer::Plaintext)).boxed(), Expected::Plaintext(plaintext))
+                let encrypted = self.encrypted[index].clone();
+                let (blob, store) = (encrypted.blob.clone(), encrypted.store);
+                let call = async move { handle.decrypt(blob.as_bytes(), &context()).await };
+                let expected = Expected::PlaintextOf(encrypted);
+                (call.map(|answer| answer.map(Answer::Plaintext)).boxed(), expected, store)
             }
             What::Describe => {
-                let call = async move { handle.describe_key(&key).await };
-                (call.map(|answer| answer.map(Answer::Description)).boxed(), Expected::Description)
+                let key = self.new_backing_key();
+                let call = async move { handle.describe_backing_key(&key).await };
+                (call.map(|answer| answer.map(Answer::Description)).boxed(), Expected::Description, own)
             }
         };
-        let call = Call::new(epoch, what.method());
+        let call = Call::new(epoch, what, store);
         self.calls.push(Pending { future, what: expected, call, woken: None });
         let index = self.calls.len() - 1;
         match then {
@@ -432,6 +458,14 @@ impl Driver {
                 }
             }
         }
+    }
+
+    /// In the key manager: no KMS key refers to it yet.
+    fn new_backing_key(&mut self) -> BackingKeyId {
+        self.backing_keys += 1;
+        let key = BackingKeyId::new(format!("key-{}", self.backing_keys)).unwrap();
+        self.manager.create_key(key.clone());
+        key
     }
 
     /// Polls a call once and forgets it when it is over; whether it is.
@@ -452,17 +486,29 @@ impl Driver {
         match kind {
             Err(ErrorKind::NotConnected) if was_in_flight => self.saw("an abandoned call"),
             Err(ErrorKind::NotConnected) => self.saw("a call that came too late"),
+            Err(ErrorKind::KeyNotFound) => self.saw("a call on another store's key"),
             Err(_) => self.saw("a call that failed"),
             Ok(()) if self.model.is_revoked(pending.call.epoch()) => self.saw("a call that was waited for"),
             Ok(()) => self.saw("a call that worked"),
         }
         let honest = expected == Some(Ok(Honest::Yes));
+        let epoch = pending.call.epoch();
         match (answer, pending.what) {
-            (Ok(Answer::Ciphertext(ciphertext)), Expected::CiphertextOf(plaintext)) => {
-                self.encrypted.push((plaintext, ciphertext));
+            (Ok(Answer::Created(key)), Expected::CreatedOn(backing_key)) => {
+                assert_eq!(key.xks_key_id, Some(backing_key));
+                self.keys.push((key.key_id, self.model.store_of(epoch)));
+                self.saw("a key that was made");
             }
-            (Ok(Answer::Plaintext(plaintext)), Expected::Plaintext(expected)) => {
-                assert_eq!(plaintext.expose() == expected, honest);
+            (Err(_), Expected::CreatedOn(_)) => self.saw("a key that was not made"),
+            (Ok(Answer::Blob(blob)), Expected::BlobOf(plaintext)) => {
+                let store = self.model.store_of(epoch);
+                self.encrypted.push(Encrypted { plaintext, blob, store, epoch });
+            }
+            (Ok(Answer::Plaintext(plaintext)), Expected::PlaintextOf(encrypted)) => {
+                assert_eq!(plaintext.expose(), encrypted.plaintext);
+                if encrypted.epoch != epoch {
+                    self.saw("a blob that outlives its connection");
+                }
             }
             (Ok(Answer::Description(description)), Expected::Description) => {
                 assert_eq!(description.spec == KeySpec::Aes256, honest);
@@ -546,6 +592,7 @@ impl Driver {
         assert_eq!(self.clock.monotonic() - self.began, Duration::from_secs(self.model.now));
         assert_eq!(self.manager.open_connections(), self.model.open_connections());
         self.check_store();
+        self.check_keys();
         self.check_handles();
         self.check_wakes();
     }
@@ -588,6 +635,18 @@ impl Driver {
         assert_eq!(typed.iter().filter(|typed| **typed).count(), 1);
     }
 
+    /// The store has the keys that it made, whatever became of the connections, and no others.
+    fn check_keys(&self) {
+        let page = PageRequest::first(PageRequest::MAX_LIMIT).unwrap();
+        let keys = self.store().keys();
+        let listed = keys.list(&page).now_or_never().unwrap().unwrap().items;
+        let made = self.keys.iter().filter(|(_, store)| *store == self.model.store).map(|(key, _)| *key);
+        assert_eq!(listed.iter().map(|key| key.key_id).collect::<BTreeSet<_>>(), made.collect());
+        let connected = self.model.state() == ConnectionState::Connected;
+        let state = if connected { KeyState::Enabled } else { KeyState::Unavailable };
+        assert!(listed.iter().all(|key| key.key_state == state), "{listed:?}");
+    }
+
     fn there_and_back<S: State>(&mut self, look: impl FnOnce(&KeyStore<S>, &Self)) -> bool {
         let Some(store) = self.take::<S>() else { return false };
         assert_eq!(store.state(), self.model.state());
@@ -598,12 +657,13 @@ impl Driver {
 
     /// Every stale handle is stale at once and for ever, and reaches nobody.
     fn check_handles(&mut self) {
+        let key = BackingKeyId::new("key-1").unwrap();
         let asked = self.manager.calls(Method::DescribeKey);
         for (handle, epoch) in &self.handles {
             let revoked = self.model.is_revoked(*epoch);
             assert_eq!(handle.is_connected(), !revoked);
             if revoked {
-                let answer = handle.describe_key(&self.key).now_or_never().unwrap();
+                let answer = handle.describe_backing_key(&key).now_or_never().unwrap();
                 assert_eq!(answer.unwrap_err().kind(), ErrorKind::NotConnected);
             }
         }
@@ -638,8 +698,36 @@ impl Driver {
         }
     }
 
+    /// Whatever has happened to the store: connected again, it decrypts all that it has encrypted.
+    fn read_back(&mut self) {
+        self.model.heal();
+        self.manager.heal();
+        self.step(Op::Accept(self.model.settings.credential));
+        self.step(Op::Settle);
+        if self.model.state() != ConnectionState::Disconnected {
+            self.step(Op::Disconnect);
+            self.step(Op::Settle);
+        }
+        self.step(Op::Connect);
+        self.step(Op::Settle);
+        self.decrypt_everything();
+        self.check();
+    }
+
+    /// What this store encrypted; the keys of others are unknown here.
+    fn decrypt_everything(&mut self) {
+        let before = self.calls.len();
+        for index in 0..self.encrypted.len() {
+            self.call(0, What::Decrypt(index), Then::PollAndKeep);
+        }
+        assert_eq!(self.calls.len(), before);
+    }
+
     /// Drops the store under whatever is in flight, and finds everything in its place.
     fn end(mut self) -> BTreeSet<&'static str> {
+        if !self.calls.iter().any(|pending| pending.call.is_in_flight()) {
+            self.read_back();
+        }
         drop(self.store.take());
         self.replace_store();
         self.check();
@@ -650,16 +738,15 @@ impl Driver {
         assert_eq!(self.manager.open_connections(), 0);
         assert_eq!(self.clock.sleepers(), 0);
 
-        // Whatever has happened: what was encrypted is decrypted by a new store on the same key manager.
+        // Whatever has happened: a new store on the same key manager works.
         self.model.heal();
         self.manager.heal();
         self.step(Op::Accept(0));
         self.step(Op::Connect);
         self.step(Op::Settle);
-        for index in 0..self.encrypted.len() {
-            self.call(0, What::Decrypt(index), Then::PollAndKeep);
-        }
-        assert!(self.calls.is_empty());
+        self.call(0, What::Encrypt(0), Then::PollAndKeep);
+        assert_eq!(self.encrypted.last().map(|encrypted| encrypted.store), Some(self.model.store));
+        self.decrypt_everything();
         self.step(Op::Disconnect);
         self.step(Op::Settle);
         self.check();

@@ -8,7 +8,7 @@ use custom_key_store::backend::{
 };
 use custom_key_store::{ConnectionState, StoreName};
 
-use super::op::Edit;
+use super::op::{Edit, What};
 use super::{credential, name, path};
 
 /// The limits of the store, in seconds, all different so that no two are mistaken for each other.
@@ -36,6 +36,8 @@ pub(super) struct Model {
     links: Vec<Link>,
     /// Every time that a store became `CONNECTED`.
     epochs: Vec<Epoch>,
+    /// How many stores there were before this one.
+    pub(super) store: usize,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -124,20 +126,23 @@ struct Link {
 struct Epoch {
     link: LinkId,
     revoked: bool,
+    store: usize,
 }
 
 /// One call.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Call {
     epoch: usize,
-    method: Method,
+    what: What,
+    /// The store whose key it is about.
+    store: usize,
     link: Option<LinkId>,
     wait: Wait,
 }
 
 impl Call {
-    pub(super) const fn new(epoch: usize, method: Method) -> Self {
-        Self { epoch, method, link: None, wait: Wait::Unpolled }
+    pub(super) const fn new(epoch: usize, what: What, store: usize) -> Self {
+        Self { epoch, what, store, link: None, wait: Wait::Unpolled }
     }
 
     pub(super) const fn epoch(&self) -> usize {
@@ -169,6 +174,7 @@ impl Model {
             faults: Vec::new(),
             links: Vec::new(),
             epochs: Vec::new(),
+            store: 0,
         }
     }
 
@@ -187,6 +193,10 @@ impl Model {
             State::Failed(code) => Some(code),
             _ => None,
         }
+    }
+
+    pub(super) fn store_of(&self, epoch: usize) -> usize {
+        self.epochs[epoch].store
     }
 
     pub(super) fn is_revoked(&self, epoch: usize) -> bool {
@@ -317,7 +327,7 @@ impl Model {
         self.poll_in_place();
         match &self.state {
             State::Connecting(Attempt::Over(Ok(link))) => {
-                self.epochs.push(Epoch { link: *link, revoked: false });
+                self.epochs.push(Epoch { link: *link, revoked: false, store: self.store });
                 self.state = State::Connected { epoch: self.epochs.len() - 1, retired: Vec::new() };
             }
             State::Connecting(Attempt::Over(Err(code))) => self.state = State::Failed(*code),
@@ -413,6 +423,7 @@ impl Model {
         }
         self.settings = Settings::default();
         self.state = State::Disconnected(None);
+        self.store += 1;
     }
 }
 
@@ -422,6 +433,8 @@ impl Model {
     pub(super) fn poll_call(&mut self, call: &mut Call) -> Option<Outcome> {
         let link = match call.link {
             Some(link) => link,
+            // Counts before the state of the store.
+            None if self.epochs[call.epoch].store != call.store => return Some(Err(ErrorKind::KeyNotFound)),
             None if self.epochs[call.epoch].revoked => return Some(Err(ErrorKind::NotConnected)),
             None => self.epochs[call.epoch].link,
         };
@@ -431,15 +444,20 @@ impl Model {
         let outcome = if self.links[link].abandoned {
             Err(ErrorKind::NotConnected)
         } else {
-            self.progress(&mut call.wait, call.method);
+            self.progress(&mut call.wait, call.what.method());
             let Wait::Over(met) = call.wait else { return None };
-            match (met, call.method) {
+            match (met, call.what) {
                 (Met::Works, _) => Ok(Honest::Yes),
                 // Encryptions are verified.
-                (Met::Damaged, Method::Encrypt) => {
+                (Met::Damaged, What::Encrypt(_)) => {
                     Err(ErrorKind::Backend(BackendErrorKind::IntegrityCheckFailed))
                 }
-                (Met::Damaged, _) => Ok(Honest::No),
+                // What is right in every bit cannot be invalid, nor be the ciphertext of another plaintext.
+                (Met::Damaged | Met::Fails(BackendErrorKind::InvalidCiphertext), What::Decrypt(_)) => {
+                    Err(ErrorKind::Backend(BackendErrorKind::InvalidResponse))
+                }
+                (Met::Damaged, What::Create) => Err(ErrorKind::UnsuitableExternalKey),
+                (Met::Damaged, What::Describe) => Ok(Honest::No),
                 (Met::Fails(BackendErrorKind::InvalidCiphertext), _) => Err(ErrorKind::InvalidCiphertext),
                 (Met::Fails(kind), _) => Err(ErrorKind::Backend(kind)),
                 (Met::Refuses(_), _) => Err(ErrorKind::Backend(BackendErrorKind::Internal)),

@@ -53,8 +53,11 @@ pub(super) enum Op {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum What {
-    Encrypt,
-    /// One of the ciphertexts that there are.
+    /// A KMS key that refers to an external key of its own.
+    Create,
+    /// Under one of the KMS keys that there are, of whichever store.
+    Encrypt(usize),
+    /// One of the blobs that there are, of whichever store.
     Decrypt(usize),
     Describe,
 }
@@ -62,9 +65,9 @@ pub(super) enum What {
 impl What {
     pub(super) const fn method(self) -> Method {
         match self {
-            Self::Encrypt => Method::Encrypt,
+            Self::Encrypt(_) => Method::Encrypt,
             Self::Decrypt(_) => Method::Decrypt,
-            Self::Describe => Method::DescribeKey,
+            Self::Create | Self::Describe => Method::DescribeKey,
         }
     }
 }
@@ -105,6 +108,7 @@ fn phrase() -> impl Strategy<Value = Vec<Op>> {
         1 => Just(vec![Op::Disconnect, Op::PollOnce]),
         2 => goodbye_fault().prop_map(|fault| vec![fault, Op::Disconnect, Op::Settle]),
         1 => slow_probe(),
+        2 => a_call_that_meets_a_fault(),
     ]
 }
 
@@ -112,6 +116,19 @@ fn calls_that_are_waited_for() -> impl Strategy<Value = Vec<Op>> {
     let finish = prop_oneof![Just(Op::PollCall(0)), Just(Op::DropCall(0))];
     (call_in_flight(), finish).prop_map(|(call, finish)| {
         [call, vec![Op::Disconnect, Op::PollOnce, Op::Advance(1), finish]].concat()
+    })
+}
+
+/// Encrypted first, so that there is something to decrypt.
+fn a_call_that_meets_a_fault() -> impl Strategy<Value = Vec<Op>> {
+    let fault = prop_oneof![
+        3 => any_fault(),
+        1 => Just(Fault::Corrupt),
+        1 => Just(Fault::Fail(BackendErrorKind::InvalidCiphertext)),
+    ];
+    (fault, what()).prop_map(|(fault, what)| {
+        let call = |what| Op::Call { handle: 0, what, then: Then::Await };
+        vec![call(What::Encrypt(0)), Op::Inject(what.method(), fault), call(what)]
     })
 }
 
@@ -191,7 +208,12 @@ fn call_in_flight() -> impl Strategy<Value = Vec<Op>> {
 }
 
 fn what() -> impl Strategy<Value = What> {
-    prop_oneof![Just(What::Encrypt), (0..4_usize).prop_map(What::Decrypt), Just(What::Describe)]
+    prop_oneof![
+        1 => Just(What::Create),
+        3 => (0..2_usize).prop_map(What::Encrypt),
+        3 => (0..4_usize).prop_map(What::Decrypt),
+        3 => Just(What::Describe),
+    ]
 }
 
 fn then() -> impl Strategy<Value = Then> {

@@ -9,7 +9,9 @@ use custom_key_store::backend::{
     UriEndpoint, UriPath, XksProxyCredential,
 };
 use custom_key_store::clock::ManualClock;
-use custom_key_store::{EncryptionContext, KeyStore, StoreName};
+use custom_key_store::{EncryptionContext, KeyStore, NewKey, StoreName};
+
+use crate::support::ledger;
 
 use super::authority::Authority;
 use super::fixture::{HOST, PATH, PLAINTEXT, connect_request, guarded, key, settings};
@@ -37,19 +39,20 @@ async fn a_store_lives_on_a_proxy() {
     let authority = Authority::new();
     let server = Server::start(Manner::Tls(authority.server())).await;
     let settings = settings().trust_roots(authority.trusted()).dial(server.address);
-    let store = KeyStore::builder(name(), settings.build().unwrap());
-    let store = guarded(store.create()).await.unwrap();
+    let store = KeyStore::builder(settings.build().unwrap());
+    let store = guarded(store.create(&ledger(), name())).await.unwrap();
     assert!(guarded(server.seen()).await.json()["requestMetadata"]["kmsOperation"] == "CreateCustomKeyStore");
     let store = guarded(async { store.connect().await }).await.unwrap();
 
-    let (key, context) = (key(), EncryptionContext::new([("tenant", "blue")]).unwrap());
-    let ciphertext = guarded(store.encrypt(&key, PLAINTEXT, &context)).await.unwrap();
-    assert_eq!(guarded(store.decrypt(&key, &ciphertext, &context)).await.unwrap().expose(), PLAINTEXT);
-    guarded(store.describe_key(&key)).await.unwrap();
+    let id = guarded(store.create_key(&NewKey::external(key()))).await.unwrap().key_id;
+    let context = EncryptionContext::new([("tenant", "blue")]).unwrap();
+    let blob = guarded(store.encrypt(&id, PLAINTEXT, &context)).await.unwrap();
+    assert_eq!(guarded(store.decrypt(blob.as_bytes(), &context)).await.unwrap().expose(), PLAINTEXT);
+    guarded(store.describe_backing_key(&key())).await.unwrap();
     guarded(store.health()).await.unwrap();
     let handle = store.handle();
     let _store = guarded(async { store.disconnect().await }).await;
-    assert!(handle.encrypt(&key, PLAINTEXT, &context).await.is_err());
+    assert!(handle.encrypt(&id, PLAINTEXT, &context).await.is_err());
 }
 
 /// XKS-C-26, and the whole point of it: no call fails while credential and path are exchanged.
@@ -58,8 +61,9 @@ async fn credential_and_path_are_exchanged_without_failing_a_call() {
     let server = Server::start(Manner::Plain).await;
     let proxy = settings().dangerous_plain_http_on_loopback(server.address).build().unwrap();
     let counters = proxy.counters();
-    let store = KeyStore::new(name(), proxy);
+    let store = KeyStore::ephemeral(name(), proxy);
     let mut store = guarded(async { store.connect().await }).await.unwrap();
+    let id = guarded(store.create_key(&NewKey::external(key()))).await.unwrap().key_id;
 
     let (done, calls) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let users: Vec<_> = (0..4)
@@ -67,7 +71,7 @@ async fn credential_and_path_are_exchanged_without_failing_a_call() {
             let (handle, done, calls) = (store.handle(), Arc::clone(&done), Arc::clone(&calls));
             tokio::spawn(async move {
                 while !done.load(Ordering::Relaxed) {
-                    handle.encrypt(&key(), PLAINTEXT, &EncryptionContext::none()).await.unwrap();
+                    handle.encrypt(&id, PLAINTEXT, &EncryptionContext::none()).await.unwrap();
                     calls.fetch_add(1, Ordering::Relaxed);
                 }
             })
@@ -117,8 +121,10 @@ async fn a_credential_that_is_refused_leaves_the_old_one_in_use() {
     let proxy = settings.build().unwrap();
     let counters = proxy.counters();
     let given = counters.counts().credential_since;
-    let store = KeyStore::new(name(), proxy);
+    let store = KeyStore::ephemeral(name(), proxy);
     let mut store = guarded(async { store.connect().await }).await.unwrap();
+    guarded(server.seen()).await;
+    let id = guarded(store.create_key(&NewKey::external(key()))).await.unwrap().key_id;
     guarded(server.seen()).await;
 
     clock.advance(Duration::from_secs(60));
@@ -127,7 +133,7 @@ async fn a_credential_that_is_refused_leaves_the_old_one_in_use() {
     assert!(guarded(store.update(change())).await.is_err());
     let refused = guarded(server.seen()).await;
     assert_eq!(refused.json()["requestMetadata"]["kmsOperation"], "UpdateCustomKeyStore");
-    guarded(store.encrypt(&key(), PLAINTEXT, &EncryptionContext::none())).await.unwrap();
+    guarded(store.encrypt(&id, PLAINTEXT, &EncryptionContext::none())).await.unwrap();
     assert!(!guarded(server.seen()).await.header("authorization").contains(NEW_ID));
     assert_eq!(counters.counts().credential_since, given);
 

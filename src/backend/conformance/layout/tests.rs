@@ -7,7 +7,6 @@ use async_trait::async_trait;
 use futures::executor::block_on;
 
 use super::{authenticated_data, ciphertext_can_be_read, gcm, own_ciphertext_is_read, sixteen_byte_vector};
-use crate::backend::conformance::outcome::Outcome;
 use crate::backend::conformance::{Keys, Suite};
 use crate::backend::software::KeyManager;
 use crate::backend::{
@@ -16,6 +15,7 @@ use crate::backend::{
     EncryptRequest, Health, HealthRequest, InitializationVector, InvalidChange, KeyDescription,
     StoreConfiguration,
 };
+use crate::conformance::Outcome;
 
 const KEY: [u8; 32] = [0x24; 32];
 

@@ -11,12 +11,13 @@ mod provided;
 
 use custom_key_store::backend::{
     AccessKeyId, Backend, BackingKeyId, Ciphertext, DecryptRequest, Decrypted, EncryptRequest,
-    InitializationVector, StoreConfiguration, UriEndpoint, UriPath, XksProxyConfiguration,
+    InitializationVector, KeyDescription, KeySpec, KeyStatus, KeyUsages, StoreConfiguration, UriEndpoint,
+    UriPath, XksProxyConfiguration,
 };
 use custom_key_store::{Disconnected, KeyStore, SecretBytes, StoreName};
 
 fn store(backend: impl Backend) -> KeyStore<Disconnected> {
-    KeyStore::new(StoreName::new("ledger").unwrap(), backend)
+    KeyStore::ephemeral(StoreName::new("ledger").unwrap(), backend)
 }
 
 fn key() -> BackingKeyId {
@@ -30,6 +31,16 @@ fn configuration() -> StoreConfiguration {
         UriPath::new("/kms/xks/v1").unwrap(),
         AccessKeyId::new("AKIDOFATEST222222222").unwrap(),
     ))
+}
+
+/// What a KMS key can refer to.
+fn usable() -> KeyDescription {
+    KeyDescription::new(KeySpec::Aes256, KeyUsages::ENCRYPT_DECRYPT, KeyStatus::Enabled)
+}
+
+/// How long a plaintext is where it reaches the key manager, which never sees it: encrypted once already, with a tag.
+const fn as_seen(plaintext: &str) -> usize {
+    plaintext.len() + 16
 }
 
 /// No encryption at all, which is enough for a mock: the plaintext backwards.

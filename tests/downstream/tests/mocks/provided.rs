@@ -11,13 +11,14 @@ use custom_key_store::backend::{
     BackendErrorKind, Closed, ConnectReason, ConnectionError, ConnectionErrorCode, MockBackend,
     MockConnection, Responsible,
 };
-use custom_key_store::{ConnectionState, ErrorKind, Goodbye};
-use custom_key_store_downstream::Ledger;
+use custom_key_store::{ConnectionState, ErrorKind, Failed, Goodbye, TransitionError};
+use custom_key_store_downstream::{Ledger, OpenError};
 
-use super::{configuration, key, seal, store, unseal};
+use super::{configuration, key, seal, store, unseal, usable};
 
 /// A key manager to which one connection can be made, and that is this one.
-fn manager(connection: MockConnection) -> MockBackend {
+fn manager(mut connection: MockConnection) -> MockBackend {
+    connection.expect_describe_key().returning(|_| Ok(usable()));
     let mut backend = MockBackend::new();
     backend.expect_configuration().returning(configuration);
     backend
@@ -25,6 +26,11 @@ fn manager(connection: MockConnection) -> MockBackend {
         .withf(|request| request.reason == ConnectReason::Connect)
         .return_once(|_| Ok(Arc::new(connection)));
     backend
+}
+
+fn refused(error: OpenError) -> TransitionError<Failed> {
+    let OpenError::Connecting(error) = error else { unreachable!("{error:?}") };
+    error
 }
 
 #[tokio::test]
@@ -112,10 +118,21 @@ async fn a_ledger_that_cannot_be_opened_gives_the_store_back_and_says_who_can_he
         .times(1)
         .returning(|_| Err(ConnectionError::new(ConnectionErrorCode::XksProxyAccessDenied)));
 
-    let error = Ledger::open(store(backend), key()).await.unwrap_err();
+    let error = refused(Ledger::open(store(backend), key()).await.unwrap_err());
     assert_eq!(error.code(), ConnectionErrorCode::XksProxyAccessDenied);
     assert_eq!(error.advice().by, Responsible::ProxyOperator);
     assert_eq!(error.into_store().disconnect().await.state(), ConnectionState::Disconnected);
+}
+
+#[tokio::test]
+async fn a_ledger_on_a_key_that_is_not_there_says_goodbye_again() {
+    let mut connection = MockConnection::new();
+    connection.expect_describe_key().times(1).returning(|_| Err(BackendErrorKind::KeyNotFound.into()));
+    connection.expect_close().times(1).returning(|| Ok(Closed::new()));
+
+    let error = Ledger::open(store(manager(connection)), key()).await.unwrap_err();
+    let OpenError::Key(error) = error else { unreachable!("{error:?}") };
+    assert_eq!(error.kind(), ErrorKind::Backend(BackendErrorKind::KeyNotFound));
 }
 
 #[tokio::test]
@@ -140,7 +157,7 @@ async fn a_bug_while_connecting_fails_the_attempt() {
     backend.expect_configuration().returning(configuration);
     backend.expect_connect().returning(|_| panic!("a bug in the client"));
 
-    let error = Ledger::open(store(backend), key()).await.unwrap_err();
+    let error = refused(Ledger::open(store(backend), key()).await.unwrap_err());
     assert_eq!(error.code(), ConnectionErrorCode::InternalError);
 }
 

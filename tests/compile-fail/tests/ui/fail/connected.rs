@@ -10,8 +10,8 @@ use custom_key_store::*;
 use custom_key_store_compile_fail::fixtures::*;
 
 async fn illegal(mut store: KeyStore<Connected>) {
-    KeyStore::<Connected>::new(name(), manager());
-    KeyStore::<Connected>::builder(name(), manager());
+    KeyStore::<Connected>::ephemeral(name(), manager());
+    KeyStore::<Connected>::builder(manager());
     store.connect();
     store.probe().await;
     store.update(Change::new().cluster_id(cluster())).await;

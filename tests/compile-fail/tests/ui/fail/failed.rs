@@ -10,8 +10,8 @@ use custom_key_store::*;
 use custom_key_store_compile_fail::fixtures::*;
 
 async fn illegal(mut store: KeyStore<Failed>) {
-    KeyStore::<Failed>::new(name(), manager());
-    KeyStore::<Failed>::builder(name(), manager());
+    KeyStore::<Failed>::ephemeral(name(), manager());
+    KeyStore::<Failed>::builder(manager());
     store.connect();
     store.probe().await;
     store.update(Change::new().cluster_id(cluster())).await;
@@ -20,11 +20,14 @@ async fn illegal(mut store: KeyStore<Failed>) {
     store.await;
     store.settled().await;
     store.handle();
-    store.encrypt(&key(), PLAINTEXT, &context()).await;
-    store.decrypt(&key(), &ciphertext().await, &context()).await;
-    store.describe_key(&key()).await;
-    store.generate_key("label").await;
-    store.delete_key(&key()).await;
+    store.encrypt(&kms_key(), PLAINTEXT, &context()).await;
+    store.decrypt(blob().as_bytes(), &context()).await;
+    store.decrypt_under(&kms_key(), blob().as_bytes(), &context()).await;
+    store.re_encrypt(blob().as_bytes(), &context(), &kms_key(), &context()).await;
+    store.create_key(&NewKey::generated()).await;
+    store.generate_data_key(&kms_key(), DataKeyLength::AES_256, &context()).await;
+    store.generate_data_key_without_plaintext(&kms_key(), DataKeyLength::AES_128, &context()).await;
+    store.describe_backing_key(&key()).await;
     store.generate_random(32).await;
     store.health().await;
     store.disconnect_within(Duration::ZERO);

@@ -38,6 +38,11 @@ fn main() {
         }
         {
             let mut store = connected().await;
+            let outcome = store.keys();
+            assert!(outcome.list(&PageRequest::default()).await.is_ok());
+        }
+        {
+            let mut store = connected().await;
             let outcome = store.update(LiveChange::new().name(name())).await;
             assert!(outcome.is_ok());
         }
@@ -48,28 +53,43 @@ fn main() {
         }
         {
             let mut store = connected().await;
-            let outcome = store.encrypt(&key(), PLAINTEXT, &context()).await;
+            let outcome = store.encrypt(&kms_key(), PLAINTEXT, &context()).await;
             assert!(outcome.is_ok());
         }
         {
             let mut store = connected().await;
-            let outcome = store.decrypt(&key(), &ciphertext().await, &context()).await;
+            let outcome = store.decrypt(blob().as_bytes(), &context()).await;
             assert_eq!(outcome.unwrap().expose(), PLAINTEXT);
         }
         {
             let mut store = connected().await;
-            let outcome = store.describe_key(&key()).await;
-            assert_eq!(outcome.unwrap().status, KeyStatus::Enabled);
+            let outcome = store.decrypt_under(&kms_key(), blob().as_bytes(), &context()).await;
+            assert_eq!(outcome.unwrap().expose(), PLAINTEXT);
         }
         {
             let mut store = connected().await;
-            let outcome = store.generate_key("label").await;
-            assert_ne!(outcome.unwrap(), key());
+            let outcome = store.re_encrypt(blob().as_bytes(), &context(), &kms_key(), &context()).await;
+            assert_ne!(outcome.unwrap(), blob());
         }
         {
             let mut store = connected().await;
-            let outcome = store.delete_key(&key()).await;
+            let outcome = store.create_key(&NewKey::generated()).await;
+            assert_ne!(outcome.unwrap().key_id, kms_key());
+        }
+        {
+            let mut store = connected().await;
+            let outcome = store.generate_data_key(&kms_key(), DataKeyLength::AES_256, &context()).await;
+            assert_eq!(outcome.unwrap().plaintext.len(), 32);
+        }
+        {
+            let mut store = connected().await;
+            let outcome = store.generate_data_key_without_plaintext(&kms_key(), DataKeyLength::AES_128, &context()).await;
             assert!(outcome.is_ok());
+        }
+        {
+            let mut store = connected().await;
+            let outcome = store.describe_backing_key(&key()).await;
+            assert_eq!(outcome.unwrap().status, KeyStatus::Enabled);
         }
         {
             let mut store = connected().await;

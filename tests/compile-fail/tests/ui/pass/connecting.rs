@@ -38,6 +38,11 @@ fn main() {
         }
         {
             let mut store = connecting().await;
+            let outcome = store.keys();
+            assert!(outcome.list(&PageRequest::default()).await.is_ok());
+        }
+        {
+            let mut store = connecting().await;
             let outcome = store.await;
             assert_eq!(outcome.unwrap().state(), ConnectionState::Connected);
         }

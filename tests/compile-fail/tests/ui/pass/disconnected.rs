@@ -12,12 +12,12 @@ use custom_key_store_compile_fail::fixtures::*;
 fn main() {
     futures::executor::block_on(async {
         {
-            let outcome = KeyStore::<Disconnected>::new(name(), manager());
+            let outcome = KeyStore::<Disconnected>::ephemeral(name(), manager());
             assert_eq!(outcome.state(), ConnectionState::Disconnected);
         }
         {
-            let outcome = KeyStore::<Disconnected>::builder(name(), manager());
-            assert_eq!(outcome.build().name(), &name());
+            let outcome = KeyStore::<Disconnected>::builder(manager());
+            assert_eq!(outcome.ephemeral(name()).name(), &name());
         }
         {
             let mut store = disconnected().await;
@@ -43,6 +43,11 @@ fn main() {
             let mut store = disconnected().await;
             let outcome = store.describe();
             assert_eq!(outcome.connection_state, ConnectionState::Disconnected);
+        }
+        {
+            let mut store = disconnected().await;
+            let outcome = store.keys();
+            assert!(outcome.list(&PageRequest::default()).await.is_ok());
         }
         {
             let mut store = disconnected().await;

@@ -38,6 +38,11 @@ fn main() {
         }
         {
             let mut store = disconnecting().await;
+            let outcome = store.keys();
+            assert!(outcome.list(&PageRequest::default()).await.is_ok());
+        }
+        {
+            let mut store = disconnecting().await;
             let outcome = store.await;
             assert!(outcome.disconnect_report().is_some());
         }

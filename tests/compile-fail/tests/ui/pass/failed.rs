@@ -38,6 +38,11 @@ fn main() {
         }
         {
             let mut store = failed().await;
+            let outcome = store.keys();
+            assert!(outcome.list(&PageRequest::default()).await.is_ok());
+        }
+        {
+            let mut store = failed().await;
             let outcome = store.connection_error();
             assert_eq!(outcome.code(), ConnectionErrorCode::UserLockedOut);
         }

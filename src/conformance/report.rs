@@ -1,6 +1,6 @@
 use std::fmt;
 
-/// What the suite found, check by check.
+/// What a suite found, check by check.
 ///
 /// `Display` prints a line for each check, and a last one with the counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,7 +10,7 @@ pub struct Report {
 }
 
 impl Report {
-    pub(super) const fn new(findings: Vec<Finding>) -> Self {
+    pub(crate) const fn new(findings: Vec<Finding>) -> Self {
         Self { findings }
     }
 
@@ -39,7 +39,7 @@ impl Report {
     #[track_caller]
     pub fn assert(&self) {
         let failures: Vec<_> = self.failures().map(|finding| format!("\n  {finding}")).collect();
-        assert!(failures.is_empty(), "the backend does not conform:{}", failures.concat());
+        assert!(failures.is_empty(), "it does not conform:{}", failures.concat());
     }
 }
 
@@ -69,7 +69,7 @@ pub struct Finding {
 }
 
 impl Finding {
-    pub(super) const fn new(name: &'static str, verdict: Verdict) -> Self {
+    pub(crate) const fn new(name: &'static str, verdict: Verdict) -> Self {
         Self { name, verdict }
     }
 }
@@ -89,7 +89,7 @@ impl fmt::Display for Finding {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Verdict {
-    /// The backend did as it must.
+    /// What was checked did as it must.
     Passed,
     /// It did not: in which way.
     Failed(String),

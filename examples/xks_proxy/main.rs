@@ -5,12 +5,14 @@
 //! cargo run --example xks_proxy -- --config proxy.toml --listen 127.0.0.1:8443 --log
 //! ```
 //!
-//! With `--log` each request is a line on standard error. The keys live in the memory of this process, and are gone when it ends unless the file gives their bytes: a key
-//! manager to test with, and nothing else. All that the file can say, with what holds where it is silent:
+//! With `--log` each request is a line on standard error. The keys live in the memory of this process, where an HSM
+//! would keep them to itself: a key manager to test with. They are gone when the process ends, unless they are kept in a
+//! sealed file. All that the configuration can say, with what holds where it is silent:
 //!
 //! ```toml
 //! listen = "127.0.0.1:8000"
 //! # allow_plain_http_beyond_loopback = false
+//! # sealing_key = "sealing.key"        # protects the files of keys; made when there is neither; keep it elsewhere
 //!
 //! # [limits]
 //! # connections = 1024
@@ -27,6 +29,7 @@
 //! path = "/kms/xks/v1"
 //! regions = ["us-east-1"]
 //! # credentials = ["credentials.json"] # of the KMS console's form, two while one takes over; absent: a new one
+//! # keys_file = "keys.sealed"          # where keys without `bytes` are kept; absent: nowhere, they are new at each start
 //! # rate_limit = { per_second = 1800 } # of requests, after authentication; burst as above; absent: none
 //!
 //! [[tenant.key]]
@@ -34,9 +37,11 @@
 //! # usages = ["ENCRYPT", "DECRYPT"]
 //! # enabled = true
 //! # principals = ["arn:aws:iam::111122223333:role/Payroll"]     # who may use it; absent: everybody
-//! # bytes = "64 hexadecimal digits"    # absent: random
+//! # bytes = "64 hexadecimal digits"    # absent: random, and kept in the file of keys
 //! ```
 #![expect(clippy::print_stdout, reason = "an example shows what happens")]
+
+mod key_file;
 
 use std::error::Error;
 use std::num::NonZeroU32;
@@ -52,6 +57,7 @@ use custom_key_store::xks::Region;
 use custom_key_store::xks::proxy::{
     ClientIdentity, KeyGrant, Proxy, RateLimit, ServeOptions, ServerCertificate, Tenant, TlsOptions, serve,
 };
+use key_file::KeyFile;
 use serde::Deserialize;
 use tokio::net::TcpListener;
 
@@ -76,6 +82,7 @@ struct Settings {
     listen: String,
     #[serde(default)]
     allow_plain_http_beyond_loopback: bool,
+    sealing_key: Option<PathBuf>,
     #[serde(default)]
     limits: Limits,
     tls: Option<Tls>,
@@ -119,6 +126,7 @@ struct TenantSettings {
     regions: Vec<Region>,
     #[serde(default)]
     credentials: Vec<PathBuf>,
+    keys_file: Option<PathBuf>,
     rate_limit: Option<Rate>,
     #[serde(default)]
     key: Vec<Key>,
@@ -181,7 +189,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         builder = builder.peer_rate_limit(rate.into());
     }
     for tenant in settings.tenant {
-        builder = builder.tenant(tenant_of(tenant, &format!("{scheme}://{address}")).await?);
+        builder = builder.tenant(
+            tenant_of(tenant, settings.sealing_key.as_deref(), &format!("{scheme}://{address}")).await?,
+        );
     }
     let (serving, handle) = serve(listener, builder.build()?, options);
     println!(
@@ -244,7 +254,11 @@ fn tls_options(tls: &Tls) -> Result<TlsOptions, Box<dyn Error>> {
 }
 
 /// A tenant with a key manager of its own, and how to reach it.
-async fn tenant_of(settings: TenantSettings, base: &str) -> Result<Tenant, Box<dyn Error>> {
+async fn tenant_of(
+    settings: TenantSettings,
+    sealing_key: Option<&Path>,
+    base: &str,
+) -> Result<Tenant, Box<dyn Error>> {
     let manager = KeyManager::new();
     let probe = BackingKeyId::new("health-probe")?;
     manager.create_key(probe.clone());
@@ -255,7 +269,7 @@ async fn tenant_of(settings: TenantSettings, base: &str) -> Result<Tenant, Box<d
     for region in &settings.regions {
         tenant = tenant.region(region.clone());
     }
-    load_keys(&manager, &settings.key)?;
+    load_keys(&manager, &settings, sealing_key).await?;
     for key in &settings.key {
         let mut grant = KeyGrant::new(key.id.clone());
         if let Some(principals) = &key.principals {
@@ -286,24 +300,42 @@ async fn tenant_of(settings: TenantSettings, base: &str) -> Result<Tenant, Box<d
     Ok(tenant.build()?)
 }
 
-fn load_keys(manager: &KeyManager, keys: &[Key]) -> Result<(), Box<dyn Error>> {
-    for key in keys {
-        manager.insert_key(key.id.clone(), software_key(key)?);
-    }
-    Ok(())
-}
-
-fn software_key(key: &Key) -> Result<SoftwareKey, Box<dyn Error>> {
-    let made = match &key.bytes {
-        None => SoftwareKey::generate(),
-        Some(hex) => {
-            let digits =
-                hex.as_bytes().chunks(2).map(|pair| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok());
-            let bytes: Option<Vec<u8>> = digits.collect();
-            let bytes = bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-            SoftwareKey::from_bytes(&bytes.ok_or("a key is 64 hexadecimal digits")?)
+/// Gives the manager its keys: those whose bytes are known, those of the file, and new ones, which go into the file.
+async fn load_keys(
+    manager: &KeyManager,
+    settings: &TenantSettings,
+    sealing_key: Option<&Path>,
+) -> Result<(), Box<dyn Error>> {
+    let mut file = match (&settings.keys_file, sealing_key) {
+        (None, _) => None,
+        (Some(_), None) => return Err("a keys_file needs a sealing_key".into()),
+        (Some(path), Some(sealing_key)) => {
+            Some(KeyFile::open(path, sealing_key, settings.path.as_str()).await?)
         }
     };
+    for key in &settings.key {
+        let made = match (&key.bytes, &mut file) {
+            (Some(hex), _) => SoftwareKey::from_bytes(&bytes_of(hex)?),
+            (None, Some(file)) => file.key(&key.id).await?,
+            (None, None) => SoftwareKey::generate(),
+        };
+        manager.insert_key(key.id.clone(), with_usages(made, key)?);
+    }
+    match file {
+        // Before anything is encrypted under a key that would be lost.
+        Some(file) => file.save().await,
+        None => Ok(()),
+    }
+}
+
+fn bytes_of(hex: &str) -> Result<[u8; 32], Box<dyn Error>> {
+    let digits = hex.as_bytes().chunks(2).map(|pair| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok());
+    let bytes: Option<Vec<u8>> = digits.collect();
+    let bytes = bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+    Ok(bytes.ok_or("a key is 64 hexadecimal digits")?)
+}
+
+fn with_usages(made: SoftwareKey, key: &Key) -> Result<SoftwareKey, Box<dyn Error>> {
     if key.usages.iter().any(|usage| usage != "ENCRYPT" && usage != "DECRYPT") {
         return Err("usages are ENCRYPT and DECRYPT".into());
     }

@@ -1,0 +1,136 @@
+//! What can go wrong with a catalogue.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+
+use super::row::Table;
+
+/// A catalogue refused or failed. Cheap to clone; holds no secret.
+///
+/// `Display` says one layer, the [`source`](StdError::source) is the next.
+#[derive(Debug, Clone)]
+pub struct CatalogError {
+    kind: CatalogErrorKind,
+    detail: Option<Arc<Detail>>,
+}
+
+#[derive(Debug)]
+struct Detail {
+    place: Option<(Table, String)>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// What went wrong, with what to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CatalogErrorKind {
+    /// There is a row of this id already or, where a catalogue was to be made, a file. Nothing was changed.
+    AlreadyExists,
+    /// Another row of the table has the unique text. Nothing was changed.
+    UniqueTaken,
+    /// The row is not there, or not at the version that was seen: somebody was faster. Nothing was changed; read again.
+    Conflict,
+    /// A part of a row is longer than allowed, or empty where it must not be. Nothing was changed.
+    InvalidRow,
+    /// Another process, or another part of this one, owns the catalogue. Close it there, or open it for reading.
+    InUse,
+    /// The catalogue cannot be written: the file, its folder or the medium is read-only, or it was opened for reading.
+    ReadOnly,
+    /// There is no room. Nothing was changed; make room and try again.
+    Full,
+    /// There is no catalogue at the place.
+    NotFound,
+    /// It was made by a newer release. Use that one; nothing was touched.
+    NewerSchema,
+    /// What is kept is damaged, or no catalogue. Restore a backup.
+    Corrupt,
+    /// A row was written, altered or moved by somebody else than this crate, or is damaged. Find out who can write to
+    /// the catalogue, and restore a backup.
+    Altered,
+    /// The sealer refused or failed; the source says how. Give the one that the catalogue was sealed by.
+    Sealer,
+    /// It was closed. Open it again.
+    Closed,
+    /// The medium or the database failed; the source says how. It is unknown whether a change took place.
+    Unavailable,
+}
+
+impl CatalogError {
+    /// An error of this kind.
+    #[must_use]
+    pub const fn new(kind: CatalogErrorKind) -> Self {
+        Self { kind, detail: None }
+    }
+
+    /// An error of this kind about a row.
+    #[must_use]
+    pub fn at(kind: CatalogErrorKind, table: Table, id: impl Into<String>) -> Self {
+        Self::detailed(kind, Detail { place: Some((table, id.into())), source: None })
+    }
+
+    /// An error of this kind with its cause.
+    #[must_use]
+    pub fn caused_by(kind: CatalogErrorKind, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::detailed(kind, Detail { place: None, source: Some(source.into()) })
+    }
+
+    fn detailed(kind: CatalogErrorKind, detail: Detail) -> Self {
+        Self { kind, detail: Some(Arc::new(detail)) }
+    }
+
+    /// What went wrong.
+    #[must_use]
+    pub const fn kind(&self) -> CatalogErrorKind {
+        self.kind
+    }
+
+    /// The row that it is about, if it is about one.
+    #[must_use]
+    pub fn place(&self) -> Option<(Table, &str)> {
+        self.detail.as_ref()?.place.as_ref().map(|(table, id)| (*table, id.as_str()))
+    }
+}
+
+impl fmt::Display for CatalogError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.kind {
+            CatalogErrorKind::AlreadyExists if self.place().is_none() => {
+                "there is something at the place already"
+            }
+            CatalogErrorKind::AlreadyExists => "there is a row of this id already",
+            CatalogErrorKind::UniqueTaken => "another row has the unique text",
+            CatalogErrorKind::Conflict => "the row is gone or was changed by somebody else",
+            CatalogErrorKind::InvalidRow => "a part of the row is empty or too long",
+            CatalogErrorKind::InUse => "the catalogue has another owner",
+            CatalogErrorKind::ReadOnly => "the catalogue cannot be written",
+            CatalogErrorKind::Full => "the catalogue has no room",
+            CatalogErrorKind::NotFound => "there is no catalogue",
+            CatalogErrorKind::NewerSchema => "the catalogue was made by a newer release",
+            CatalogErrorKind::Corrupt => "the catalogue is damaged, or none",
+            CatalogErrorKind::Altered => "somebody altered the catalogue",
+            CatalogErrorKind::Sealer => "the sealer cannot open or seal the catalogue",
+            CatalogErrorKind::Closed => "the catalogue is closed",
+            CatalogErrorKind::Unavailable => "the catalogue failed",
+        })?;
+        match self.place() {
+            Some((table, id)) => write!(f, " ({table}: {id:?})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl StdError for CatalogError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.detail.as_ref()?.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+#[cfg(feature = "conformance")]
+impl crate::conformance::Fault for CatalogError {
+    type Kind = CatalogErrorKind;
+
+    fn kind(&self) -> CatalogErrorKind {
+        self.kind()
+    }
+}

@@ -1,0 +1,358 @@
+//! A catalogue that is open: its rows authenticated, its secrets sealed.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::contract::Catalog;
+use super::edit::Edit;
+use super::error::{CatalogError, CatalogErrorKind};
+use super::mac::MacKey;
+use super::memory::MemoryCatalog;
+use super::root::Root;
+use super::row::{Row, Table};
+use crate::crypto::{RootKey, Sealer, Unsealable, seal, unseal};
+use crate::identity::Identity;
+use crate::secret::SecretBytes;
+use crate::store_id::StoreId;
+
+/// A catalogue that is open, with the key that protects it.
+///
+/// Every [`Row`] carries a code over all its columns, and every secret is sealed, under keys derived from one root key.
+/// The root key is made with the catalogue and lies in it, sealed by the application's [`Sealer`], which is asked once
+/// when the catalogue is opened. So a row that somebody else wrote, altered or moved is refused as
+/// [`Altered`](CatalogErrorKind::Altered). What nobody can see is that the whole catalogue, or a row together with all
+/// that was written since, was put back to an earlier time.
+///
+/// Cheap to clone; clones are the same ledger.
+///
+/// ```
+/// use custom_key_store::backend::AccountId;
+/// use custom_key_store::catalog::{Ledger, MemoryCatalog};
+/// use custom_key_store::{Identity, Partition, Region, SealingKey};
+///
+/// # futures::executor::block_on(async {
+/// let identity = Identity::new(
+///     Partition::new("aws")?,
+///     Region::new("eu-central-1")?,
+///     AccountId::new("111122223333")?,
+/// );
+/// let sealer = SealingKey::generate(); // for a real one: SealingKey::from_file
+/// let ledger = Ledger::create(MemoryCatalog::new(), &sealer, identity).await?;
+/// assert_eq!(ledger.identity().region.as_str(), "eu-central-1");
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct Ledger(Arc<Inner>);
+
+struct Inner {
+    catalog: Box<dyn Catalog>,
+    identity: Identity,
+    keys: Keys,
+    /// The stores that somebody has.
+    claimed: Mutex<HashSet<StoreId>>,
+}
+
+/// What the root key is good for.
+pub(super) struct Keys {
+    pub(super) root: RootKey,
+    mac: MacKey,
+    sealing: RootKey,
+}
+
+impl Keys {
+    pub(super) fn new(root: RootKey) -> Self {
+        let mac = MacKey::new(&root);
+        let sealing = RootKey::new(&root.derive("custom-key-store catalog sealing v1", &[]));
+        Self { root, mac, sealing }
+    }
+}
+
+/// A thing that a row is about.
+pub(crate) trait Record: Serialize + DeserializeOwned {
+    const TABLE: Table;
+    fn id(&self) -> String;
+    fn owner(&self) -> Option<String> {
+        None
+    }
+    fn unique(&self) -> Option<String> {
+        None
+    }
+    fn due(&self) -> Option<i64> {
+        None
+    }
+}
+
+/// A record as it is in the catalogue, with the version that a change of it must name.
+#[derive(Debug, Clone)]
+pub(crate) struct Stored<R> {
+    pub(crate) record: R,
+    pub(crate) version: u64,
+}
+
+impl Ledger {
+    /// Makes a catalogue of an empty one, with a new root key that `sealer` seals.
+    ///
+    /// # Errors
+    ///
+    /// [`AlreadyExists`](CatalogErrorKind::AlreadyExists) when it is one already,
+    /// [`Sealer`](CatalogErrorKind::Sealer) when the sealer fails, and what the catalogue answers.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, the catalogue is as it was, or made.
+    pub async fn create(
+        catalog: impl Catalog,
+        sealer: &dyn Sealer,
+        identity: Identity,
+    ) -> Result<Self, CatalogError> {
+        let keys = Keys::new(RootKey::generate());
+        let root = Root::seal(&keys.root, sealer, identity).await?;
+        let edit = Edit::Insert(root.row(&keys, 1)?);
+        catalog.commit(vec![edit]).await?;
+        Ok(Self::assemble(Box::new(catalog), root.identity, keys))
+    }
+
+    /// Opens a catalogue that [`create`](Self::create) made.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](CatalogErrorKind::NotFound) when nobody made one, [`Sealer`](CatalogErrorKind::Sealer) when the
+    /// sealer is not the one it is sealed by, or fails; [`Altered`](CatalogErrorKind::Altered), and what the catalogue
+    /// answers.
+    ///
+    /// # Cancel safety
+    ///
+    /// May be dropped at will; a catalogue given by value is then dropped too.
+    pub async fn open(catalog: impl Catalog, sealer: &dyn Sealer) -> Result<Self, CatalogError> {
+        let Some(row) = Root::read(&catalog).await? else {
+            return Err(CatalogError::new(CatalogErrorKind::NotFound));
+        };
+        let root = Root::from_row(&row)?;
+        let keys = Keys::new(root.unseal(sealer).await?);
+        keys.check(&row)?;
+        Ok(Self::assemble(Box::new(catalog), root.identity, keys))
+    }
+
+    /// A ledger in memory, under a key that nobody has: all of it dies with the process.
+    ///
+    /// <div class="warning">
+    ///
+    /// What was encrypted under a key of an external key store, whose keeper is half of this ledger, can then never be
+    /// decrypted again.
+    ///
+    /// </div>
+    #[must_use]
+    pub fn ephemeral(identity: Identity) -> Self {
+        Self::assemble(Box::new(MemoryCatalog::new()), identity, Keys::new(RootKey::generate()))
+    }
+
+    pub(super) fn assemble(catalog: Box<dyn Catalog>, identity: Identity, keys: Keys) -> Self {
+        Self(Arc::new(Inner { catalog, identity, keys, claimed: Mutex::default() }))
+    }
+
+    pub(super) fn catalog(&self) -> &dyn Catalog {
+        &*self.0.catalog
+    }
+
+    pub(super) fn keys(&self) -> &Keys {
+        &self.0.keys
+    }
+
+    pub(super) async fn root_row(&self) -> Result<Row, CatalogError> {
+        let row = Root::read(self.catalog()).await?;
+        let row = row.ok_or_else(|| CatalogError::new(CatalogErrorKind::NotFound))?;
+        self.keys().check(&row)?;
+        Ok(row)
+    }
+
+    /// Whose keys are kept here.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.0.identity
+    }
+
+    /// Has another sealer protect the root key. From then on the old one is of no use for this catalogue; for copies of
+    /// it that were made before, it still is.
+    ///
+    /// # Errors
+    ///
+    /// [`Sealer`](CatalogErrorKind::Sealer), and what the catalogue answers. The old sealer's protection stays then.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, one of the two sealers protects the key.
+    pub async fn reseal(&self, sealer: &dyn Sealer) -> Result<(), CatalogError> {
+        let old = self.root_row().await?;
+        let root = Root::seal(&self.0.keys.root, sealer, self.0.identity.clone()).await?;
+        let edit = Edit::Replace(root.row(&self.0.keys, old.version + 1)?);
+        self.0.catalog.commit(vec![edit]).await
+    }
+
+    /// Reads everything and checks its codes.
+    ///
+    /// # Errors
+    ///
+    /// What the catalogue answers. What is wrong with a row is in the report.
+    ///
+    /// # Cancel safety
+    ///
+    /// May be dropped at will.
+    pub async fn verify(&self) -> Result<Verification, CatalogError> {
+        let mut snapshot = self.0.catalog.snapshot().await?;
+        let mut found = Verification { rows: 0, altered: Vec::new() };
+        while let Some(rows) = snapshot.next().await? {
+            for row in rows {
+                found.rows += 1;
+                if self.0.keys.check(&row).is_err() {
+                    found.altered.push((row.table, row.id));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Gives the catalogue up, so that another may open it. Every store on it must be done with before.
+    ///
+    /// # Errors
+    ///
+    /// What the catalogue answers; it counts as closed all the same.
+    pub async fn close(&self) -> Result<(), CatalogError> {
+        self.0.catalog.close().await
+    }
+
+    /// Takes a store, which nobody else must have meanwhile.
+    pub(crate) fn claim(&self, id: &StoreId) -> Result<Claim, CatalogError> {
+        let mut claimed = self.0.claimed.lock().unwrap_or_else(PoisonError::into_inner);
+        if claimed.insert(id.clone()) {
+            Ok(Claim { ledger: self.clone(), id: id.clone() })
+        } else {
+            Err(CatalogError::at(CatalogErrorKind::InUse, Table::Stores, id.as_str()))
+        }
+    }
+
+    pub(crate) async fn read<R: Record>(&self, id: &str) -> Result<Option<Stored<R>>, CatalogError> {
+        self.0.catalog.read(R::TABLE, id).await?.map(|row| self.decode(row)).transpose()
+    }
+
+    pub(crate) async fn find<R: Record>(&self, unique: &str) -> Result<Option<Stored<R>>, CatalogError> {
+        self.0.catalog.find(R::TABLE, unique).await?.map(|row| self.decode(row)).transpose()
+    }
+
+    pub(crate) async fn list<R: Record>(
+        &self,
+        owner: Option<&str>,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Stored<R>>, CatalogError> {
+        let rows = self.0.catalog.list(R::TABLE, owner, after, limit).await?;
+        rows.into_iter().map(|row| self.decode(row)).collect()
+    }
+
+    pub(crate) async fn due<R: Record>(
+        &self,
+        owner: Option<&str>,
+        until: i64,
+        limit: usize,
+    ) -> Result<Vec<Stored<R>>, CatalogError> {
+        let rows = self.0.catalog.due(R::TABLE, owner, until, limit).await?;
+        rows.into_iter().map(|row| self.decode(row)).collect()
+    }
+
+    pub(crate) fn insert<R: Record>(&self, record: &R) -> Result<Edit, CatalogError> {
+        Ok(Edit::Insert(self.encode(record, 1)?))
+    }
+
+    /// Puts `record` in the place of the one that was read as `version`.
+    pub(crate) fn replace<R: Record>(&self, version: u64, record: &R) -> Result<Edit, CatalogError> {
+        Ok(Edit::Replace(self.encode(record, version + 1)?))
+    }
+
+    pub(crate) fn delete<R: Record>(stored: &Stored<R>) -> Edit {
+        Edit::Delete { table: R::TABLE, id: stored.record.id(), version: stored.version }
+    }
+
+    pub(crate) async fn commit(&self, edits: Vec<Edit>) -> Result<(), CatalogError> {
+        self.0.catalog.commit(edits).await
+    }
+
+    /// Seals a secret of the row `id`, for that place alone.
+    pub(crate) fn seal(&self, table: Table, id: &str, secret: &[u8]) -> Vec<u8> {
+        seal(&self.0.keys.sealing, &purpose(table, id), secret)
+    }
+
+    pub(crate) fn unseal(&self, table: Table, id: &str, sealed: &[u8]) -> Result<SecretBytes, CatalogError> {
+        unseal(&self.0.keys.sealing, &purpose(table, id), sealed)
+            // The row's code was right: whatever is wrong here is a fault of ours.
+            .map_err(|_: Unsealable| CatalogError::at(CatalogErrorKind::Corrupt, table, id))
+    }
+
+    fn encode<R: Record>(&self, record: &R, version: u64) -> Result<Row, CatalogError> {
+        self.0.keys.row(record, version)
+    }
+
+    fn decode<R: Record>(&self, row: Row) -> Result<Stored<R>, CatalogError> {
+        self.0.keys.check(&row)?;
+        let record = serde_json::from_slice(&row.body)
+            .map_err(|_| CatalogError::at(CatalogErrorKind::Corrupt, row.table, row.id))?;
+        Ok(Stored { record, version: row.version })
+    }
+}
+
+/// A store is somebody's, until this is dropped.
+pub(crate) struct Claim {
+    ledger: Ledger,
+    id: StoreId,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.ledger.0.claimed.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+    }
+}
+
+impl Keys {
+    /// Refuses a row that is none of ours, or not as we wrote it.
+    pub(super) fn check(&self, row: &Row) -> Result<(), CatalogError> {
+        self.mac.check(row)
+    }
+
+    pub(super) fn row<R: Record>(&self, record: &R, version: u64) -> Result<Row, CatalogError> {
+        let mut row = Row::new(R::TABLE, record.id());
+        row.version = version;
+        row.owner = record.owner();
+        row.unique = record.unique();
+        row.due = record.due();
+        row.body = serde_json::to_vec(record)
+            .map_err(|error| CatalogError::caused_by(CatalogErrorKind::InvalidRow, error))?;
+        self.mac.sign(&mut row);
+        Ok(row)
+    }
+}
+
+fn purpose(table: Table, id: &str) -> Vec<u8> {
+    // No name of a table has a slash.
+    format!("custom-key-store catalog: {table}/{id}").into_bytes()
+}
+
+/// What [`Ledger::verify`] found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Verification {
+    /// How many rows there are.
+    pub rows: u64,
+    /// The rows that somebody else wrote, altered or moved, by table and id.
+    pub altered: Vec<(Table, String)>,
+}
+
+impl fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ledger")
+            .field("catalog", &self.0.catalog)
+            .field("identity", &self.0.identity)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,153 @@
+//! New KMS keys.
+
+use super::id::KeyId;
+use super::metadata::KeyMetadata;
+use super::record::{Backing, KeyRecord, TagRecord};
+use super::ring::Keyring;
+use super::value::{KeyText, TagKey, TagValue};
+use crate::backend::{BackingKeyId, KeyDescription, KeySpec, KeyStatus, KeyUsages};
+use crate::catalog::{CatalogErrorKind, Edit, Ledger, Stored};
+use crate::crypto::{MaterialId, random};
+use crate::error::{Error, ErrorKind};
+
+/// A KMS key that is to be created.
+///
+/// ```
+/// use custom_key_store::{KeyText, NewKey, TagKey, TagValue, backend::BackingKeyId};
+///
+/// let new = NewKey::external(BackingKeyId::new("payroll-root")?)
+///     .description(KeyText::new("wraps the data keys of payroll")?)
+///     .tag(TagKey::new("team")?, TagValue::new("payroll")?);
+/// # let _ = new;
+/// # Ok::<(), custom_key_store::InvalidValue>(())
+/// ```
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct NewKey {
+    external: Option<BackingKeyId>,
+    description: KeyText,
+    tags: Vec<(TagKey, TagValue)>,
+}
+
+impl NewKey {
+    /// A key of an external key store, which refers to this key of the external key manager. That one must exist, be an
+    /// enabled AES-256 key that may encrypt and decrypt, and serve no other KMS key of the store.
+    pub fn external(key: BackingKeyId) -> Self {
+        Self::new(Some(key))
+    }
+
+    /// A key of a CloudHSM key store, which the cluster makes.
+    pub fn generated() -> Self {
+        Self::new(None)
+    }
+
+    fn new(external: Option<BackingKeyId>) -> Self {
+        Self { external, description: KeyText::empty(), tags: Vec::new() }
+    }
+
+    /// What the key is for.
+    pub fn description(mut self, description: KeyText) -> Self {
+        self.description = description;
+        self
+    }
+
+    /// Adds a tag; up to 50, each key once.
+    pub fn tag(mut self, key: TagKey, value: TagValue) -> Self {
+        self.tags.push((key, value));
+        self
+    }
+
+    /// The key of the external key manager, if it is to refer to one.
+    pub(crate) const fn external_key(&self) -> Option<&BackingKeyId> {
+        self.external.as_ref()
+    }
+}
+
+impl Keyring {
+    /// Refuses an external key that serves another KMS key of the store.
+    pub(crate) async fn refuse_taken(&self, key: &BackingKeyId) -> Result<(), Error> {
+        let claim = KeyRecord::claim(&self.store, key);
+        let holder: Option<Stored<KeyRecord>> = self.ledger.find(&claim).await?;
+        if holder.is_some() { Err(Error::about(ErrorKind::ExternalKeyInUse, key)) } else { Ok(()) }
+    }
+
+    /// Keeps a new key that refers to `key` of an external key manager.
+    pub(crate) async fn keep_external(
+        &self,
+        id: KeyId,
+        new: &NewKey,
+        key: &BackingKeyId,
+    ) -> Result<KeyMetadata, Error> {
+        let (material, wrapping) = self.new_material(id)?;
+        let record = self.record(id, new, Backing::External { key: key.clone(), material });
+        self.keep(&record, new, vec![wrapping]).await
+    }
+
+    /// Writes down that a cluster is about to make a key, which might be forgotten otherwise.
+    pub(crate) async fn expect_generated(&self, id: KeyId) -> Result<(), Error> {
+        Ok(self.ledger.commit(vec![self.ledger.insert(&self.orphan(id, None))?]).await?)
+    }
+
+    /// The cluster made none.
+    pub(crate) async fn expect_no_more(&self, id: KeyId) -> Result<(), Error> {
+        Ok(self.ledger.commit(vec![self.expected(id)]).await?)
+    }
+
+    /// Keeps a new key that rests on `key`, which a cluster made.
+    pub(crate) async fn keep_generated(
+        &self,
+        id: KeyId,
+        new: &NewKey,
+        key: BackingKeyId,
+    ) -> Result<KeyMetadata, Error> {
+        let material_id: MaterialId = random();
+        let record = self.record(id, new, Backing::CloudHsm { key, material_id: material_id.to_vec() });
+        self.keep(&record, new, vec![self.expected(id)]).await
+    }
+
+    fn expected(&self, id: KeyId) -> Edit {
+        Ledger::delete(&Stored { record: self.orphan(id, None), version: 1 })
+    }
+
+    fn record(&self, id: KeyId, new: &NewKey, backing: Backing) -> KeyRecord {
+        KeyRecord {
+            id,
+            store: self.store.clone(),
+            created: self.now(),
+            description: new.description.clone(),
+            enabled: true,
+            deletion: None,
+            backing,
+        }
+    }
+
+    async fn keep(
+        &self,
+        record: &KeyRecord,
+        new: &NewKey,
+        mut edits: Vec<Edit>,
+    ) -> Result<KeyMetadata, Error> {
+        edits.push(self.ledger.insert(record)?);
+        for (tag, value) in &new.tags {
+            let tag = TagRecord { key: record.id, tag: tag.clone(), value: value.clone() };
+            edits.push(self.ledger.insert(&tag)?);
+        }
+        match self.ledger.commit(edits).await {
+            Ok(()) => Ok(self.describe(record, true)),
+            Err(error) if error.kind() == CatalogErrorKind::UniqueTaken => {
+                Err(Error::about(ErrorKind::ExternalKeyInUse, record.backing_key()))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl KeyDescription {
+    /// Whether the key can serve a KMS key: what `CreateKey` demands of an external key.
+    pub(crate) fn refuse_unsuitable(&self, key: &BackingKeyId) -> Result<(), Error> {
+        let suitable = self.spec == KeySpec::Aes256
+            && self.usages == KeyUsages::ENCRYPT_DECRYPT
+            && self.status == KeyStatus::Enabled;
+        if suitable { Ok(()) } else { Err(Error::about(ErrorKind::UnsuitableExternalKey, key)) }
+    }
+}

@@ -1,0 +1,149 @@
+//! The end of KMS keys.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::id::KeyId;
+use super::keys::Keys;
+use super::page::PageRequest;
+use super::record::{AliasRecord, Backing, KeyRecord};
+use crate::catalog::{Edit, Ledger, Stored};
+use crate::clock::Clock;
+use crate::error::{Error, ErrorKind};
+
+/// How far the clocks may run apart before it counts as a jump: somebody set the time.
+const TOLERANCE: Duration = Duration::from_secs(5 * 60);
+/// How long nothing is deleted after a jump, so that somebody can put it right.
+const QUIET: Duration = Duration::from_secs(24 * 60 * 60);
+/// How many keys are deleted at once.
+const BATCH: usize = 100;
+
+/// Watches the wall clock for jumps, by the monotonic one.
+#[derive(Debug)]
+pub(super) struct Jumps(Mutex<Watch>);
+
+#[derive(Debug)]
+struct Watch {
+    wall: SystemTime,
+    monotonic: Instant,
+    quiet_until: Option<Instant>,
+}
+
+impl Jumps {
+    pub(super) fn new(clock: &dyn Clock) -> Self {
+        let (wall, monotonic) = (clock.wall(), clock.monotonic());
+        Self(Mutex::new(Watch { wall, monotonic, quiet_until: None }))
+    }
+
+    /// How much longer the wall clock is not to be trusted with a deletion.
+    fn quiet(&self, clock: &dyn Clock) -> Option<Duration> {
+        let mut watch = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (wall, monotonic) = (clock.wall(), clock.monotonic());
+        let passed = monotonic.saturating_duration_since(watch.monotonic);
+        let apart = match watch.wall.checked_add(passed).map(|expected| wall.duration_since(expected)) {
+            Some(Ok(ahead)) => ahead,
+            Some(Err(behind)) => behind.duration(),
+            None => Duration::MAX,
+        };
+        (watch.wall, watch.monotonic) = (wall, monotonic);
+        if apart > TOLERANCE {
+            watch.quiet_until = monotonic.checked_add(QUIET);
+        }
+        let left = watch.quiet_until?.saturating_duration_since(monotonic);
+        (!left.is_zero()).then_some(left)
+    }
+}
+
+/// What a round of deletions did.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct DeletionReport {
+    /// Keys that are gone, and can never be used again.
+    pub deleted: Vec<KeyId>,
+    /// Of those, the ones whose key in the cluster could not be deleted with them, and why. See
+    /// [`Keys::orphans`](crate::Keys::orphans).
+    pub orphaned: Vec<(KeyId, Error)>,
+    /// Nothing was deleted, since the wall clock was set to another time: how much longer that lasts.
+    pub postponed: Option<Duration>,
+}
+
+impl Keys<'_> {
+    /// Deletes the keys whose time has come: call it now and then, once an hour say.
+    ///
+    /// A key's material is gone when its wrapping key is overwritten in the catalogue; backups that were made before
+    /// still hold it. The key of an external key manager is left alone. The key that a cluster made is deleted there,
+    /// if the store is connected; if that fails it becomes an [orphan](Self::orphans).
+    ///
+    /// When the wall clock has been set to another time, by more than five minutes, nothing is deleted for 24 hours by
+    /// the monotonic clock, so that a wrong date costs no keys.
+    ///
+    /// # Errors
+    ///
+    /// [`Catalog`](crate::ErrorKind::Catalog); what was deleted before is deleted.
+    ///
+    /// # Cancel safety
+    ///
+    /// Every key is deleted wholly or not at all. One whose key in the cluster was just being deleted is listed as
+    /// an orphan.
+    pub async fn delete_due(&self) -> Result<DeletionReport, Error> {
+        let ring = self.ring();
+        let mut report = DeletionReport { postponed: ring.jumps.quiet(&*ring.clock), ..Default::default() };
+        if report.postponed.is_some() {
+            return Ok(report);
+        }
+        loop {
+            let due: Vec<Stored<KeyRecord>> =
+                ring.ledger.due(Some(ring.store.as_str()), ring.now(), BATCH).await?;
+            let before = report.deleted.len();
+            for key in due {
+                match self.delete_key(&key, &mut report).await {
+                    // Cancelled in this moment, or somebody else's round was faster.
+                    Err(error) if error.kind() == ErrorKind::Busy => {}
+                    other => other?,
+                }
+            }
+            if report.deleted.len() == before {
+                return Ok(report);
+            }
+        }
+    }
+
+    async fn delete_key(&self, key: &Stored<KeyRecord>, report: &mut DeletionReport) -> Result<(), Error> {
+        let ring = self.ring();
+        let id = key.record.id;
+        let mut edits = vec![Ledger::delete(key)];
+        edits.extend(ring.without_wrapping_key(&id).await?);
+        edits.extend(self.without_aliases(&id).await?);
+        edits.extend(self.stored_tags(&id).await?.iter().map(Ledger::delete));
+
+        let Backing::CloudHsm { key: backing_key, .. } = &key.record.backing else {
+            ring.commit_change(id, edits).await?;
+            report.deleted.push(id);
+            return Ok(());
+        };
+        // First written down, then deleted: whatever happens in between, it is not forgotten.
+        edits.push(ring.ledger.insert(&ring.orphan(id, Some(backing_key.clone())))?);
+        ring.commit_change(id, edits).await?;
+        report.deleted.push(id);
+        match self.reach().delete_key(backing_key, &id.arn(ring.ledger.identity())).await {
+            Ok(()) => self.forget_orphan(&id).await?,
+            Err(error) => report.orphaned.push((id, error)),
+        }
+        Ok(())
+    }
+
+    async fn without_aliases(&self, id: &KeyId) -> Result<Vec<Edit>, Error> {
+        let owner = id.to_string();
+        let (mut edits, mut after) = (Vec::new(), None);
+        loop {
+            let limit = PageRequest::MAX_LIMIT;
+            let page: Vec<Stored<AliasRecord>> =
+                self.ring().ledger.list(Some(&owner), after.as_deref(), limit).await?;
+            edits.extend(page.iter().map(Ledger::delete));
+            match page.last() {
+                Some(last) if page.len() == limit => after = Some(last.record.name.to_string()),
+                _ => return Ok(edits),
+            }
+        }
+    }
+}

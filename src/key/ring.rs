@@ -1,0 +1,218 @@
+//! The KMS keys of one store: kept in the catalogue, those in use in memory.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use quick_cache::sync::Cache;
+
+use super::changing::{Change, Changing};
+use super::deletion::Jumps;
+use super::id::{KeyArn, KeyId};
+use super::keys::{conflict, refuse_pending};
+use super::metadata::KeyMetadata;
+use super::record::{Backing, KeyRecord, OrphanRecord, SealedMaterial, WrappingKeyRecord};
+use crate::backend::{BackingKeyId, CloudHsmClusterId};
+use crate::catalog::{CatalogError, CatalogErrorKind, Edit, Ledger, Stored, Table};
+use crate::clock::Clock;
+use crate::crypto::{KEY_LEN, Material, MaterialId, RootKey, random, seal, unseal};
+use crate::epoch;
+use crate::error::{Error, ErrorKind};
+use crate::store_id::StoreId;
+
+/// How many keys are kept ready for use. One takes about a kilobyte.
+const READY: usize = 10_000;
+
+/// What the material of a key is sealed for, under its wrapping key.
+const MATERIAL: &[u8] = b"custom-key-store material v1";
+
+/// The KMS keys of one store.
+pub(crate) struct Keyring {
+    pub(super) ledger: Ledger,
+    pub(super) store: StoreId,
+    pub(super) clock: Arc<dyn Clock>,
+    /// Keys that can be used, with their material in the clear. A change of a key takes it out before the change is
+    /// acknowledged, together with who is just bringing it in.
+    ready: Cache<KeyId, Arc<ReadyKey>>,
+    changing: Changing,
+    cluster: ArcSwapOption<CloudHsmClusterId>,
+    pub(super) jumps: Jumps,
+}
+
+/// A key that can be used.
+pub(crate) struct ReadyKey {
+    pub(crate) arn: KeyArn,
+    pub(crate) backing_key: BackingKeyId,
+    pub(crate) protection: Protection,
+}
+
+/// What this library adds to the encryption of the key manager.
+pub(crate) enum Protection {
+    /// An inner layer, under material that the key manager does not have.
+    Double(Box<Material>),
+    /// Nothing: the key manager is trusted with the plaintext.
+    Direct(MaterialId),
+}
+
+impl Keyring {
+    pub(crate) fn new(ledger: Ledger, store: StoreId, clock: Arc<dyn Clock>) -> Self {
+        let jumps = Jumps::new(&*clock);
+        Self {
+            ledger,
+            store,
+            clock,
+            ready: Cache::new(READY),
+            changing: Changing::default(),
+            cluster: ArcSwapOption::empty(),
+            jumps,
+        }
+    }
+
+    pub(crate) const fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// The key, made ready for use if it is not yet.
+    ///
+    /// # Errors
+    ///
+    /// `KeyNotFound`, `KeyPendingDeletion`, `KeyDisabled`, and what the catalogue answers.
+    pub(crate) async fn ready(&self, id: &KeyId) -> Result<Arc<ReadyKey>, Error> {
+        if let Some(ready) = self.ready.get(id) {
+            return Ok(ready);
+        }
+        let guard = match self.ready.get_value_or_guard_async(id).await {
+            Ok(ready) => return Ok(ready),
+            Err(guard) => guard,
+        };
+        let Stored { record, .. } = self.stored(id).await?;
+        refuse_pending(&record)?;
+        if !record.enabled {
+            return Err(Error::about(ErrorKind::KeyDisabled, id));
+        }
+        let ready = Arc::new(self.unseal(record).await?);
+        if !self.changing.contains(id) {
+            // Refused when the key was changed meanwhile; this call began before that was acknowledged.
+            let _ = guard.insert(Arc::clone(&ready));
+        }
+        Ok(ready)
+    }
+
+    /// Refuses a key that could not be used even if the store were connected, as far as that counts before it.
+    pub(crate) async fn refuse_unless_there(&self, id: &KeyId) -> Result<(), Error> {
+        refuse_pending(&self.stored(id).await?.record)
+    }
+
+    /// Wipes the material of one key.
+    pub(crate) fn forget(&self, id: &KeyId) {
+        self.ready.remove(id);
+    }
+
+    /// Wipes the material of all keys.
+    pub(crate) fn forget_all(&self) {
+        self.ready.clear();
+    }
+
+    /// The record of a key of this store.
+    pub(crate) async fn stored(&self, id: &KeyId) -> Result<Stored<KeyRecord>, Error> {
+        let found: Option<Stored<KeyRecord>> = self.ledger.read(&id.to_string()).await?;
+        found.filter(|key| key.record.store == self.store).ok_or_else(|| Error::key_not_found(*id))
+    }
+
+    async fn unseal(&self, record: KeyRecord) -> Result<ReadyKey, Error> {
+        let arn = record.id.arn(self.ledger.identity());
+        let corrupt = || CatalogError::at(CatalogErrorKind::Corrupt, Table::Keys, record.id.to_string());
+        let (backing_key, protection) = match &record.backing {
+            Backing::External { key, material } => {
+                let wrapping = self.wrapping_key(&record.id).await?;
+                let bytes = unseal(&wrapping, MATERIAL, &material.sealed).map_err(|_| corrupt())?;
+                let root = RootKey::new(bytes.expose().try_into().map_err(|_| corrupt())?);
+                let id = material.id.as_slice().try_into().map_err(|_| corrupt())?;
+                (key.clone(), Protection::Double(Box::new(Material::new(record.id, id, root))))
+            }
+            Backing::CloudHsm { key, material_id } => {
+                let id = material_id.as_slice().try_into().map_err(|_| corrupt())?;
+                (key.clone(), Protection::Direct(id))
+            }
+        };
+        Ok(ReadyKey { arn, backing_key, protection })
+    }
+
+    async fn wrapping_key(&self, id: &KeyId) -> Result<RootKey, Error> {
+        let row = id.to_string();
+        let found: Option<Stored<WrappingKeyRecord>> = self.ledger.read(&row).await?;
+        let corrupt = || CatalogError::at(CatalogErrorKind::Corrupt, Table::WrappingKeys, row.clone());
+        let sealed = found.ok_or_else(corrupt)?.record.sealed;
+        let bytes = self.ledger.unseal(Table::WrappingKeys, &row, &sealed)?;
+        let bytes: &[u8; KEY_LEN] = bytes.expose().try_into().map_err(|_| corrupt())?;
+        Ok(RootKey::new(bytes))
+    }
+
+    /// Commits a change of a key after which nobody must use it as it was.
+    pub(super) async fn commit_change(&self, id: KeyId, edits: Vec<Edit>) -> Result<(), Error> {
+        let change = Change::begin(self, id);
+        let committed = self.ledger.commit(edits).await;
+        match &committed {
+            // It is unknown whether it took place.
+            Err(error) if error.kind() == CatalogErrorKind::Unavailable => {}
+            _ => change.done(),
+        }
+        committed.map_err(|error| conflict(error, id))
+    }
+
+    /// New material for a key, and the row that protects it.
+    pub(super) fn new_material(&self, id: KeyId) -> Result<(SealedMaterial, Edit), Error> {
+        let material = RootKey::generate();
+        let wrapping = RootKey::generate();
+        let material_id: MaterialId = random();
+        let sealed = seal(&wrapping, MATERIAL, material.expose());
+        let row = WrappingKeyRecord {
+            key: id,
+            sealed: self.ledger.seal(Table::WrappingKeys, &id.to_string(), wrapping.expose()),
+        };
+        let edit = self.ledger.insert(&row)?;
+        Ok((SealedMaterial { id: material_id.to_vec(), sealed }, edit))
+    }
+
+    /// What takes the wrapping key of a key away, if it has one.
+    pub(super) async fn without_wrapping_key(&self, id: &KeyId) -> Result<Option<Edit>, Error> {
+        let found: Option<Stored<WrappingKeyRecord>> = self.ledger.read(&id.to_string()).await?;
+        Ok(found.map(|row| Ledger::delete(&row)))
+    }
+
+    pub(super) const fn changing(&self) -> &Changing {
+        &self.changing
+    }
+
+    /// The cluster that keys say they are in.
+    pub(crate) fn set_cluster(&self, cluster: Option<CloudHsmClusterId>) {
+        self.cluster.store(cluster.map(Arc::new));
+    }
+
+    pub(super) fn describe(&self, record: &KeyRecord, connected: bool) -> KeyMetadata {
+        KeyMetadata::new(record, self.ledger.identity(), self.cluster.load().as_deref(), connected)
+    }
+
+    pub(super) fn orphan(&self, key: KeyId, backing_key: Option<BackingKeyId>) -> OrphanRecord {
+        OrphanRecord { store: self.store.clone(), key, backing_key, since: self.now() }
+    }
+
+    pub(super) fn now(&self) -> i64 {
+        epoch::millis(self.clock.wall())
+    }
+}
+
+impl fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keyring")
+            .field("store", &self.store)
+            .field("ledger", &self.ledger)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ReadyKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReadyKey").field("arn", &self.arn).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,344 @@
+//! What a KMS key is for.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::{Handle, as_long_as, supervise, within};
+use crate::backend::{Ciphertext, DecryptRequest, EncryptRequest, Operation, RequestId};
+use crate::crypto::{
+    CiphertextBlob, Draft, EncryptionContext, MAX_PLAINTEXT_LEN, Parsed, additional_authenticated_data,
+    digest, random_secret,
+};
+use crate::error::{Error, ErrorKind};
+use crate::key::{KeyId, Protection, ReadyKey};
+use crate::secret::SecretBytes;
+
+impl Handle {
+    /// Encrypts 1 to 4,096 bytes under a KMS key; every encryption is verified.
+    ///
+    /// In an external key store the plaintext is encrypted twice: first here, under material that the key manager does
+    /// not have, then by the key manager, which sees neither plaintext nor context.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](ErrorKind::InvalidInput) for a plaintext of another length,
+    /// [`KeyNotFound`](ErrorKind::KeyNotFound), [`KeyPendingDeletion`](ErrorKind::KeyPendingDeletion),
+    /// [`NotConnected`](ErrorKind::NotConnected), [`KeyDisabled`](ErrorKind::KeyDisabled), found in this order;
+    /// [`Catalog`](ErrorKind::Catalog), and [`Backend`](ErrorKind::Backend) for what the key manager answers.
+    ///
+    /// # Cancel safety
+    ///
+    /// See [the type](Self#deadlines-and-cancelling).
+    pub async fn encrypt(
+        &self,
+        key: &KeyId,
+        plaintext: &[u8],
+        context: &EncryptionContext,
+    ) -> Result<CiphertextBlob, Error> {
+        within("Plaintext", "1 to 4,096 bytes", plaintext.len(), MAX_PLAINTEXT_LEN)?;
+        let key = self.ready(key).await?;
+        self.encrypt_under(&key, &Operation::ENCRYPT, plaintext, context).await
+    }
+
+    /// Decrypts a ciphertext blob, which names its KMS key, under the encryption context that it was encrypted with.
+    ///
+    /// In an external key store a blob that is damaged, or given with another context, is refused at once, without a
+    /// trip to the key manager. (AWS KMS finds out at the key manager and answers `KMSInvalidStateException`.)
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidCiphertext`](ErrorKind::InvalidCiphertext) for what no KMS key of this store encrypted with this context,
+    /// [`UnknownVersion`](ErrorKind::UnknownVersion), [`KeyNotFound`](ErrorKind::KeyNotFound),
+    /// [`KeyPendingDeletion`](ErrorKind::KeyPendingDeletion), [`NotConnected`](ErrorKind::NotConnected),
+    /// [`KeyDisabled`](ErrorKind::KeyDisabled), [`Catalog`](ErrorKind::Catalog), and [`Backend`](ErrorKind::Backend) for
+    /// what the key manager answers.
+    ///
+    /// # Cancel safety
+    ///
+    /// See [the type](Self#deadlines-and-cancelling).
+    pub async fn decrypt(&self, blob: &[u8], context: &EncryptionContext) -> Result<SecretBytes, Error> {
+        self.decrypt_for(&Operation::DECRYPT, None, blob, context).await
+    }
+
+    /// Decrypts a ciphertext blob if it was encrypted under this KMS key: best practice where it is known.
+    ///
+    /// # Errors
+    ///
+    /// [`IncorrectKey`](ErrorKind::IncorrectKey) when it was encrypted under another, and those of
+    /// [`decrypt`](Self::decrypt).
+    ///
+    /// # Cancel safety
+    ///
+    /// See [the type](Self#deadlines-and-cancelling).
+    pub async fn decrypt_under(
+        &self,
+        key: &KeyId,
+        blob: &[u8],
+        context: &EncryptionContext,
+    ) -> Result<SecretBytes, Error> {
+        self.decrypt_for(&Operation::DECRYPT, Some(key), blob, context).await
+    }
+
+    /// Decrypts a ciphertext blob and encrypts the plaintext again, under another KMS key of this store, another
+    /// context, or both. The plaintext is not given out.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`decrypt`](Self::decrypt) and of [`encrypt`](Self::encrypt).
+    ///
+    /// # Cancel safety
+    ///
+    /// See [the type](Self#deadlines-and-cancelling).
+    pub async fn re_encrypt(
+        &self,
+        blob: &[u8],
+        source_context: &EncryptionContext,
+        destination: &KeyId,
+        destination_context: &EncryptionContext,
+    ) -> Result<CiphertextBlob, Error> {
+        // Before anything is decrypted for nothing.
+        let destination = self.ready(destination).await?;
+        let operation = Operation::RE_ENCRYPT;
+        let plaintext = self.decrypt_for(&operation, None, blob, source_context).await?;
+        self.encrypt_under(&destination, &operation, plaintext.expose(), destination_context).await
+    }
+
+    /// A new data key: in the clear, to encrypt data with, and wrapped under a KMS key, to be stored beside the data.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`encrypt`](Self::encrypt), but for the length.
+    ///
+    /// # Cancel safety
+    ///
+    /// See [the type](Self#deadlines-and-cancelling).
+    pub async fn generate_data_key(
+        &self,
+        key: &KeyId,
+        length: DataKeyLength,
+        context: &EncryptionContext,
+    ) -> Result<DataKey, Error> {
+        let key = self.ready(key).await?;
+        let plaintext = random_secret(length.bytes());
+        let operation = Operation::GENERATE_DATA_KEY;
+        let wrapped = self.encrypt_under(&key, &operation, plaintext.expose(), context).await?;
+        Ok(DataKey { plaintext, wrapped })
+    }
+
+    /// A new data key, wrapped alone: for who prepares data keys that others will use.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`generate_data_key`](Self::generate_data_key).
+    ///
+    /// # Cancel safety
+    ///
+    /// See [the type](Self#deadlines-and-cancelling).
+    pub async fn generate_data_key_without_plaintext(
+        &self,
+        key: &KeyId,
+        length: DataKeyLength,
+        context: &EncryptionContext,
+    ) -> Result<CiphertextBlob, Error> {
+        let key = self.ready(key).await?;
+        let plaintext = random_secret(length.bytes());
+        let operation = Operation::GENERATE_DATA_KEY_WITHOUT_PLAINTEXT;
+        self.encrypt_under(&key, &operation, plaintext.expose(), context).await
+    }
+
+    /// A dry run of [`encrypt`](Self::encrypt), [`generate_data_key`](Self::generate_data_key) and the like: finds what
+    /// would be refused without the key manager, which is not contacted.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`encrypt`](Self::encrypt) that the key manager has no part in.
+    ///
+    /// # Cancel safety
+    ///
+    /// May be dropped at will.
+    pub async fn may_encrypt(&self, key: &KeyId) -> Result<(), Error> {
+        self.ready(key).await.map(drop)
+    }
+
+    /// A dry run of [`decrypt`](Self::decrypt): finds what would be refused without the key manager, which is not
+    /// contacted.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`decrypt`](Self::decrypt) that the key manager has no part in.
+    ///
+    /// # Cancel safety
+    ///
+    /// May be dropped at will.
+    pub async fn may_decrypt(&self, blob: &[u8], context: &EncryptionContext) -> Result<(), Error> {
+        self.opening(None, blob, context).await.map(drop)
+    }
+
+    /// The key, if it can be used now.
+    ///
+    /// What else is wrong with it counts before the store's state, as AWS has it; but its material is fetched only
+    /// while the store is connected.
+    async fn ready(&self, id: &KeyId) -> Result<Arc<ReadyKey>, Error> {
+        let ring = &self.shared.ring;
+        if !self.is_connected() {
+            ring.refuse_unless_there(id).await?;
+            return Err(Error::NOT_CONNECTED);
+        }
+        let key = ring.ready(id).await?;
+        if !self.is_connected() {
+            // Whoever disconnects wipes what is ready, and may have done so before this key was.
+            ring.forget(id);
+            return Err(Error::NOT_CONNECTED);
+        }
+        Ok(key)
+    }
+
+    async fn encrypt_under(
+        &self,
+        key: &ReadyKey,
+        operation: &Operation,
+        plaintext: &[u8],
+        context: &EncryptionContext,
+    ) -> Result<CiphertextBlob, Error> {
+        match &key.protection {
+            Protection::Double(material) => {
+                let inner = material.seal(plaintext, context.canonical());
+                let outer = self.encrypt_outer(key, operation, &inner.ciphertext, &inner.digest).await?;
+                let draft = inner.draft.with_outer(&outer);
+                let commitment = material.commit(draft.committed(), &inner.digest);
+                Ok(draft.finish(&commitment))
+            }
+            Protection::Direct(material) => {
+                let draft = Draft::new(key.arn.key_id(), material, None);
+                let digest = digest(draft.header(), context.canonical());
+                let outer = self.encrypt_outer(key, operation, plaintext, &digest).await?;
+                Ok(draft.with_outer(&outer).finish(&[]))
+            }
+        }
+    }
+
+    async fn encrypt_outer(
+        &self,
+        key: &ReadyKey,
+        operation: &Operation,
+        plaintext: &[u8],
+        digest: &[u8; 32],
+    ) -> Result<Ciphertext, Error> {
+        let aad = additional_authenticated_data(digest);
+        let outer = call!(self, operation, encrypt, |metadata| {
+            let metadata = metadata.with_kms_key_arn(key.arn.as_str());
+            EncryptRequest::new(metadata, &key.backing_key, plaintext).with_aad(&aad)
+        })?;
+        as_long_as(plaintext.len(), outer.bytes.len())?;
+        Ok(outer)
+    }
+
+    async fn decrypt_for(
+        &self,
+        operation: &Operation,
+        key: Option<&KeyId>,
+        blob: &[u8],
+        context: &EncryptionContext,
+    ) -> Result<SecretBytes, Error> {
+        let Opening { blob, key, digest } = self.opening(key, blob, context).await?;
+        let aad = additional_authenticated_data(&digest);
+        let ciphertext = blob.ciphertext();
+        let decrypted = call!(self, operation, decrypt, |metadata| {
+            let metadata = metadata.with_kms_key_arn(key.arn.as_str());
+            DecryptRequest::new(metadata, &key.backing_key, &ciphertext).with_aad(&aad)
+        });
+        let Protection::Double(material) = &key.protection else {
+            let plaintext = decrypted?.plaintext;
+            as_long_as(ciphertext.bytes.len(), plaintext.len())?;
+            return Ok(plaintext);
+        };
+        // The blob is one of ours in every bit, so that whatever is wrong now is the key manager's doing.
+        let outer = decrypted.map_err(Error::of_the_key_manager)?.plaintext;
+        as_long_as(ciphertext.bytes.len(), outer.len())?;
+        material.open(&blob, &digest, outer.expose()).map_err(|_| Error::wrong_plaintext())
+    }
+
+    /// What can be found out about a blob without the key manager.
+    async fn opening<'b>(
+        &self,
+        key: Option<&KeyId>,
+        blob: &'b [u8],
+        context: &EncryptionContext,
+    ) -> Result<Opening<'b>, Error> {
+        let blob = Parsed::new(blob)?;
+        if let Some(wanted) = key.filter(|wanted| **wanted != blob.key) {
+            self.shared.ring.stored(&blob.key).await?;
+            return Err(Error::about(ErrorKind::IncorrectKey, wanted));
+        }
+        let key = self.ready(&blob.key).await?;
+        let digest = digest(blob.header, context.canonical());
+        let authentic = match &key.protection {
+            Protection::Double(material) => material.check(&blob, &digest).is_ok(),
+            // The key manager finds out the rest.
+            Protection::Direct(material) => blob.is_direct(material),
+        };
+        if authentic { Ok(Opening { blob, key, digest }) } else { Err(Error::INVALID_CIPHERTEXT) }
+    }
+}
+
+/// A blob that the key manager may be asked about.
+struct Opening<'b> {
+    blob: Parsed<'b>,
+    key: Arc<ReadyKey>,
+    digest: [u8; 32],
+}
+
+/// A key that data is encrypted with. `Debug` hides it; memory is wiped.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct DataKey {
+    /// The key. Keep it in memory alone, for as long as it is needed.
+    pub plaintext: SecretBytes,
+    /// The key as it is stored beside the data; [`Handle::decrypt`] gives it back.
+    pub wrapped: CiphertextBlob,
+}
+
+/// How long a data key is: 1 to 1,024 bytes.
+///
+/// ```
+/// use custom_key_store::DataKeyLength;
+///
+/// assert_eq!(DataKeyLength::AES_256.bytes(), 32);
+/// assert!(DataKeyLength::new(1025).is_err());
+/// # Ok::<(), custom_key_store::InvalidValue>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DataKeyLength(usize);
+
+impl DataKeyLength {
+    /// A 256-bit AES key.
+    pub const AES_256: Self = Self(32);
+    /// A 128-bit AES key.
+    pub const AES_128: Self = Self(16);
+    /// The greatest length, in bytes.
+    pub const MAX: usize = 1024;
+
+    /// So many bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidValue`](crate::InvalidValue) unless they are 1 to 1,024.
+    pub const fn new(bytes: usize) -> Result<Self, crate::InvalidValue> {
+        match within("NumberOfBytes", "1 to 1,024", bytes, Self::MAX) {
+            Ok(()) => Ok(Self(bytes)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The length in bytes.
+    #[must_use]
+    pub const fn bytes(self) -> usize {
+        self.0
+    }
+}
+
+impl fmt::Display for DataKeyLength {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.0)
+    }
+}

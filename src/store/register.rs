@@ -1,0 +1,220 @@
+//! What the catalogue knows of a store.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use super::core::Core;
+use crate::backend::{
+    BackendError, BackendErrorKind, ConnectionError, ConnectionErrorCode, StoreConfiguration, StoreName,
+    Vault,
+};
+use crate::catalog::{CatalogError, CatalogErrorKind, Claim, Ledger, Record, Stored, Table, base64_text};
+use crate::epoch;
+use crate::secret::SecretBytes;
+use crate::store_id::StoreId;
+
+/// A store, as it is kept.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct StoreRecord {
+    pub(super) id: StoreId,
+    pub(super) name: StoreName,
+    /// Milliseconds since the Unix epoch.
+    pub(super) created: i64,
+    pub(super) configuration: StoreConfiguration,
+    /// Where the store is to be found after a restart.
+    pub(super) state: Kept,
+}
+
+/// A connection state, as it is kept: what a restart makes of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Kept {
+    /// Never connected, or disconnected on purpose; also while the disconnect is under way.
+    Disconnected,
+    /// To be connected; also while the attempt is under way.
+    Connected,
+    /// The last attempt failed.
+    Failed(ConnectionErrorCode),
+}
+
+impl Record for StoreRecord {
+    const TABLE: Table = Table::Stores;
+
+    fn id(&self) -> String {
+        self.id.to_string()
+    }
+
+    fn unique(&self) -> Option<String> {
+        Some(self.name.to_string())
+    }
+}
+
+/// Writes down what becomes of a store. One that is ephemeral has none.
+pub(super) struct Register {
+    ledger: Ledger,
+    /// As it was last seen. A write that was cancelled leaves it behind, which the next one finds out.
+    latest: Mutex<Stored<StoreRecord>>,
+    /// Held as long as the store is, so that nobody opens it twice.
+    _claim: Claim,
+}
+
+impl Register {
+    /// Writes down a new store.
+    pub(super) async fn create(ledger: &Ledger, core: &Core) -> Result<Self, CatalogError> {
+        let claim = ledger.claim(&core.id)?;
+        let record = StoreRecord {
+            id: core.id.clone(),
+            name: core.name.clone(),
+            created: epoch::millis(core.created),
+            configuration: core.configuration.clone(),
+            state: Kept::Disconnected,
+        };
+        ledger.commit(vec![ledger.insert(&record)?]).await?;
+        Ok(Self::new(ledger, Stored { record, version: 1 }, claim))
+    }
+
+    /// Finds a store that was created before.
+    pub(super) async fn open(ledger: &Ledger, id: &StoreId) -> Result<Self, CatalogError> {
+        let claim = ledger.claim(id)?;
+        let found = ledger.read(id.as_str()).await?;
+        let not_found = || CatalogError::at(CatalogErrorKind::NotFound, Table::Stores, id.as_str());
+        Ok(Self::new(ledger, found.ok_or_else(not_found)?, claim))
+    }
+
+    fn new(ledger: &Ledger, latest: Stored<StoreRecord>, claim: Claim) -> Self {
+        Self { ledger: ledger.clone(), latest: Mutex::new(latest), _claim: claim }
+    }
+
+    pub(super) fn latest(&self) -> Stored<StoreRecord> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) async fn keep(&self, state: Kept) -> Result<(), CatalogError> {
+        self.write(|record| record.state = state).await
+    }
+
+    /// Changes the record. Returns when it is durable.
+    pub(super) async fn write(
+        &self,
+        change: impl Fn(&mut StoreRecord) + Send + Sync,
+    ) -> Result<(), CatalogError> {
+        match self.try_write(&change, self.latest()).await {
+            Err(error) if error.kind() == CatalogErrorKind::Conflict => {
+                // A write of ours that was cancelled took place after all: nobody else has the store.
+                let id = self.latest().record.id;
+                let found = self.ledger.read(id.as_str()).await?;
+                self.try_write(&change, found.ok_or(error)?).await
+            }
+            other => other,
+        }
+    }
+
+    async fn try_write(
+        &self,
+        change: &(impl Fn(&mut StoreRecord) + Send + Sync),
+        mut stored: Stored<StoreRecord>,
+    ) -> Result<(), CatalogError> {
+        let edit = self.ledger.replace(stored.version, {
+            change(&mut stored.record);
+            &stored.record
+        })?;
+        self.ledger.commit(vec![edit]).await?;
+        stored.version += 1;
+        *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = stored;
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Register {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Register").field("ledger", &self.ledger).finish_non_exhaustive()
+    }
+}
+
+/// Writes down the outcome of an attempt to connect.
+pub(super) async fn keep_outcome<T>(
+    register: &Register,
+    outcome: Result<T, ConnectionError>,
+) -> Result<T, ConnectionError> {
+    let state = match &outcome {
+        Ok(_) => Kept::Connected,
+        Err(error) => Kept::Failed(error.code()),
+    };
+    match (register.keep(state).await, outcome) {
+        (Ok(()), outcome) => outcome,
+        // What the key manager said is worth more.
+        (Err(_), Err(error)) => Err(error),
+        (Err(error), Ok(_)) => Err(unrecorded(error)),
+    }
+}
+
+/// An attempt cannot be written down, and does not take place: after a restart nobody would know of it.
+pub(super) fn unrecorded(error: CatalogError) -> ConnectionError {
+    ConnectionError::new(ConnectionErrorCode::InternalError)
+        .with_detail("the catalogue of the custom key store could not be written")
+        .with_source(error)
+}
+
+/// The sealed record of a backend, in the catalogue.
+#[derive(Serialize, Deserialize)]
+struct VaultRecord {
+    store: StoreId,
+    #[serde(with = "base64_text")]
+    sealed: Vec<u8>,
+}
+
+impl Record for VaultRecord {
+    const TABLE: Table = Table::Vaults;
+
+    fn id(&self) -> String {
+        self.store.to_string()
+    }
+}
+
+/// Keeps the one secret that a backend changes by itself.
+pub(super) struct LedgerVault {
+    ledger: Ledger,
+    store: StoreId,
+}
+
+impl LedgerVault {
+    pub(super) fn new(ledger: &Ledger, store: &StoreId) -> Arc<Self> {
+        Arc::new(Self { ledger: ledger.clone(), store: store.clone() })
+    }
+
+    async fn stored(&self) -> Result<Option<Stored<VaultRecord>>, BackendError> {
+        self.ledger.read(self.store.as_str()).await.map_err(failed)
+    }
+}
+
+#[async_trait::async_trait]
+impl Vault for LedgerVault {
+    async fn read(&self) -> Result<Option<SecretBytes>, BackendError> {
+        let Some(stored) = self.stored().await? else { return Ok(None) };
+        let unsealed = self.ledger.unseal(Table::Vaults, self.store.as_str(), &stored.record.sealed);
+        unsealed.map(Some).map_err(failed)
+    }
+
+    async fn write(&self, record: SecretBytes) -> Result<(), BackendError> {
+        let sealed = self.ledger.seal(Table::Vaults, self.store.as_str(), record.expose());
+        let record = VaultRecord { store: self.store.clone(), sealed };
+        let edit = match self.stored().await? {
+            Some(old) => self.ledger.replace(old.version, &record),
+            None => self.ledger.insert(&record),
+        };
+        self.ledger.commit(vec![edit.map_err(failed)?]).await.map_err(failed)
+    }
+}
+
+fn failed(error: CatalogError) -> BackendError {
+    BackendError::new(BackendErrorKind::Internal)
+        .with_detail("the catalogue of the custom key store failed")
+        .with_source(error)
+}
+
+impl fmt::Debug for LedgerVault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LedgerVault").field("store", &self.store).finish_non_exhaustive()
+    }
+}
