@@ -12,7 +12,7 @@ mod material;
 pub(crate) use material::Material;
 
 mod root;
-pub(crate) use root::{KEY_LEN, RootKey, random, random_secret};
+pub(crate) use root::{KEY_LEN, RootKey, TAG_LEN, aes_256_gcm, random, random_secret};
 
 mod sealed;
 pub(crate) use sealed::{Unsealable, seal, unseal};

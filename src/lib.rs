@@ -76,6 +76,7 @@
 //! | [`backend::software`] | a key manager in memory that can be told to fail, on a script |
 //! | `xks` | external key stores: the client of a proxy, and a proxy (features `xks`, `proxy`) |
 //! | [`Sealer`], [`SealingKey`] | who protects what is kept on disk |
+//! | [`envelope`] | data of your own under data keys: records, streams, a cache of data keys |
 //! | [`clock`] | where time comes from, and a clock for tests |
 //! | [`Error`] | what can go wrong when a store is used |
 //!
@@ -102,6 +103,7 @@
 pub mod backend;
 pub mod catalog;
 pub mod clock;
+pub mod envelope;
 #[cfg(feature = "xks")]
 #[cfg_attr(
     not(feature = "proxy"),

@@ -74,6 +74,13 @@ impl From<&[u8]> for SecretBytes {
     }
 }
 
+/// All that is cleared is spare capacity, which is then wiped in one go; elements would be wiped one by one.
+impl Drop for SecretBytes {
+    fn drop(&mut self) {
+        self.0.clear();
+    }
+}
+
 impl PartialEq for SecretBytes {
     fn eq(&self, other: &Self) -> bool {
         verify_slices_are_equal(&self.0, &other.0).is_ok()

@@ -35,6 +35,7 @@ impl<'r> Change<'r> {
         // In this order: who loads the key from now on sees that it is being changed, and who was loading it finds
         // its place taken away.
         ring.forget(&id);
+        ring.supersede(&id);
         Self { ring, id }
     }
 
@@ -42,6 +43,7 @@ impl<'r> Change<'r> {
     pub(super) fn done(self) {
         // In this order: until it is forgotten, nobody may keep what was read before.
         self.ring.forget(&self.id);
+        self.ring.supersede(&self.id);
         let mut changing = self.ring.changing().lock();
         if let Some(count) = changing.get_mut(&self.id) {
             *count -= 1;
@@ -51,3 +53,6 @@ impl<'r> Change<'r> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

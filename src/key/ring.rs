@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
 use quick_cache::sync::Cache;
@@ -35,6 +36,9 @@ pub(crate) struct Keyring {
     /// acknowledged, together with who is just bringing it in.
     ready: Cache<KeyId, Arc<ReadyKey>>,
     changing: Changing,
+    /// Numbers that changes of keys step up, for who keeps what a key unwrapped. Keys share them by the first byte of
+    /// their ids: a change makes a few others look changed, and costs nothing else.
+    generations: Box<[AtomicU64; 256]>,
     cluster: ArcSwapOption<CloudHsmClusterId>,
     pub(super) jumps: Jumps,
 }
@@ -57,12 +61,15 @@ pub(crate) enum Protection {
 impl Keyring {
     pub(crate) fn new(ledger: Ledger, store: StoreId, clock: Arc<dyn Clock>) -> Self {
         let jumps = Jumps::new(&*clock);
+        // Not from zero: nobody shall take this ring for the one that a store had before it was opened again.
+        let first = u64::from_ne_bytes(random());
         Self {
             ledger,
             store,
             clock,
             ready: Cache::new(READY),
             changing: Changing::default(),
+            generations: Box::new(std::array::from_fn(|_| AtomicU64::new(first))),
             cluster: ArcSwapOption::empty(),
             jumps,
         }
@@ -111,6 +118,25 @@ impl Keyring {
     /// Wipes the material of all keys.
     pub(crate) fn forget_all(&self) {
         self.ready.clear();
+    }
+
+    /// A number that is another one after each change of the key, and at times after one of another key.
+    pub(crate) fn generation(&self, id: &KeyId) -> u64 {
+        self.generation_of(id).load(Ordering::Acquire)
+    }
+
+    /// Whether a change of the key is under way: what is read of it now may be outdated without notice.
+    pub(crate) fn is_changing(&self, id: &KeyId) -> bool {
+        self.changing.contains(id)
+    }
+
+    /// Lets nobody use any more what the key unwrapped or wrapped before.
+    pub(super) fn supersede(&self, id: &KeyId) {
+        self.generation_of(id).fetch_add(1, Ordering::Release);
+    }
+
+    fn generation_of(&self, id: &KeyId) -> &AtomicU64 {
+        &self.generations[usize::from(id.as_bytes()[0])]
     }
 
     /// The record of a key of this store.

@@ -230,6 +230,10 @@ impl Handle {
         Keys::new(&self.shared.ring, self)
     }
 
+    pub(crate) fn ring(&self) -> &Keyring {
+        &self.shared.ring
+    }
+
     fn metadata<'a>(&'a self, operation: &'a Operation, request_id: &'a RequestId) -> RequestMetadata<'a> {
         match &self.caller {
             None => RequestMetadata::new(&self.shared.principal, operation, request_id),

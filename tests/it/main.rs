@@ -7,6 +7,7 @@ mod conformance;
 mod connecting;
 mod describing;
 mod disconnecting;
+mod envelope;
 mod erased;
 mod hostile;
 mod keys;
