@@ -1,28 +1,35 @@
 //! The life of one external key store: a proxy with a key manager behind it on one side, an application on the
-//! other, HTTPS with SigV4 between them. Every state, a round trip, a failure with its code and advice, and the way
-//! back.
+//! other, HTTPS with SigV4 between them. Every state, a failure with its code and advice and the way back, a KMS key, a
+//! file encrypted under it, the kill switch, and a restart.
 //!
 //! ```text
 //! cargo run --example quickstart
 //! ```
 //!
-//! Everything runs in this process and on the loopback interface; the certificate authority is thrown away.
+//! Everything runs in this process and on the loopback interface; what it writes is thrown away.
 #![expect(clippy::print_stdout, reason = "an example shows what happens")]
 
 use std::error::Error;
+use std::fs::File;
+use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use custom_key_store::backend::software::KeyManager;
 use custom_key_store::backend::{
-    Backend as _, BackingKeyId, Change, ConnectReason, ConnectRequest, LiveChange, UriEndpoint, UriPath,
-    XksProxyCredential,
+    AccountId, Backend as _, BackingKeyId, Change, ConnectReason, ConnectRequest, LiveChange, UriEndpoint,
+    UriPath, XksProxyCredential,
 };
+use custom_key_store::catalog::{Ledger, SqliteCatalog};
+use custom_key_store::envelope::{Envelope, StoreKey};
 use custom_key_store::xks::proxy::{
     KeyGrant, Proxy, ServeOptions, ServerCertificate, ServerHandle, Tenant, TlsOptions, serve,
 };
-use custom_key_store::xks::{Region, TrustRoots, XksProxy};
-use custom_key_store::{EncryptionContext, KeyStore, NewKey, State, StoreName};
+use custom_key_store::xks::{TrustRoots, XksProxy};
+use custom_key_store::{
+    AliasName, Disconnected, EncryptionContext, Identity, KeyStore, NewKey, Partition, Region, SealingKey,
+    State, StoreName,
+};
 use tokio::net::TcpListener;
 
 const HOST: &str = "xks.example.com";
@@ -33,21 +40,24 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let manager = somebody_elses_key_manager().await?;
     println!("a proxy serves https://{HOST} on {}\n", manager.address);
 
-    // The application knows where the proxy is, whom to trust, and a credential, which is the wrong one so far.
-    let wrong = XksProxyCredential::generate()?;
-    let proxy = XksProxy::builder()
-        .endpoint(UriEndpoint::new(format!("https://{HOST}"))?)
-        .path(path()?)
-        .region(Region::new(REGION)?)
-        .credential(wrong)
-        .trust_roots(TrustRoots::from_pem(manager.authority.as_bytes())?)
-        .dial(manager.address)
-        .build()?;
-    let counters = proxy.counters();
-    let store = KeyStore::ephemeral(StoreName::new("root keys")?, proxy);
-    show("a new store", &store);
+    // What the application keeps lies in a file, and what is secret in it under a key that lies elsewhere.
+    let folder = tempfile::tempdir()?;
+    let (catalog, sealing_key) = (folder.path().join("stores.sqlite"), folder.path().join("sealing.key"));
+    let sealer = SealingKey::create_file(&sealing_key)?;
+    let identity =
+        Identity::new(Partition::new("aws")?, Region::new(REGION)?, AccountId::new("111122223333")?);
+    let ledger = Ledger::create(SqliteCatalog::create(&catalog).await?, &sealer, identity).await?;
 
-    // The attempt fails. The store is not lost: the error holds it, with what to do about it.
+    // Where the proxy is, whom to trust, and a credential. Creating a store tries all of it.
+    let proxy = manager.client(manager.credential.clone())?;
+    let counters = proxy.counters();
+    let store = KeyStore::builder(proxy).create(&ledger, StoreName::new("root keys")?).await?;
+    show("created", &store);
+
+    // Meanwhile the other side has another credential, so that the attempt fails. The store is not lost: the error
+    // holds it, with what to do about it.
+    let next = XksProxyCredential::generate()?;
+    manager.exchange(&manager.credential, &next)?;
     let connecting = store.connect();
     show("connect()", &connecting);
     let failed = match connecting.await {
@@ -63,7 +73,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // The way back: disconnect, update, try dry, connect. (`failed.connect()` does not compile.)
     let mut store = failed.disconnect().await;
     show("disconnect().await", &store);
-    store.update(Change::new().credential(manager.credential.clone())).await?;
+    store.update(Change::new().credential(next.clone())).await?;
     let dry = store.probe().await?;
     println!("      a dry run connected in {:?}; the key manager is {}", dry.connecting, dry.health.status());
     let mut store = store.connect().await?;
@@ -89,11 +99,27 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let wrong = EncryptionContext::new([("tenant", "red"), ("purpose", "backup")])?;
     refused("with another context", store.decrypt(blob.as_bytes(), &wrong).await)?;
 
-    // The proxy's side rotates the credential, in three steps, while the store is used.
-    let next = XksProxyCredential::generate()?;
-    manager.tenant.add_credential(next.clone())?;
-    store.update(LiveChange::new().credential(next)).await?;
-    manager.tenant.remove_credential(&manager.credential.access_key_id);
+    // Data of any size is encrypted under data keys, which the KMS key wraps: one trip for many records and files.
+    let envelope = Envelope::new(StoreKey::new(&store.handle(), key));
+    let record = envelope.seal(b"a record", &context).await?;
+    let data = vec![7; 3 << 20];
+    let file = folder.path().join("backup.sealed");
+    let started = Instant::now();
+    let mut writer = envelope.writer(File::create(&file)?, &context).await?;
+    writer.write_all(&data)?;
+    writer.finish()?.sync_all()?;
+    let (sealed, took) = (std::fs::metadata(&file)?.len(), started.elapsed());
+    println!(
+        "      a file of {} bytes sealed in {took:?}: {} bytes more",
+        data.len(),
+        sealed - data.len() as u64
+    );
+
+    // The proxy's side rotates the credential once more, and this time the store knows, while it is used.
+    let last = XksProxyCredential::generate()?;
+    manager.tenant.add_credential(last.clone())?;
+    store.update(LiveChange::new().credential(last.clone())).await?;
+    manager.tenant.remove_credential(&next.access_key_id);
     store.encrypt(&key, secret, &context).await?;
     println!("      the credential was exchanged while connected\n");
 
@@ -113,14 +139,44 @@ async fn main() -> Result<(), Box<dyn Error>> {
         println!("      {report}");
     }
 
+    // Keys are managed in every state, and data keys that are in memory go on opening what they sealed.
+    println!("      the KMS key is {}", store.keys().describe(&key).await?.key_state);
+    store.keys().create_alias(&AliasName::new("alias/payroll")?, &key).await?;
+    assert_eq!(envelope.open(&record, &context).await?.expose(), b"a record");
+    println!("      it was given an alias, and a data key in memory still opens a record");
+    envelope.revoke();
+    refused("after revoke()", envelope.open(&record, &context).await)?;
+    let id = store.id().clone();
+    drop((store, envelope, handle));
+    ledger.close().await?;
+
+    println!("\nthe program is started again");
+    let sealer = SealingKey::from_file(&sealing_key)?;
+    let ledger = Ledger::open(SqliteCatalog::open(&catalog).await?, &sealer).await?;
+    let store = KeyStore::builder(manager.client(last)?).open(&ledger, &id).await?;
+    println!("{:<22} {}", "the store is", store.state());
+    let store: KeyStore<Disconnected> = store.try_into()?;
+    let store = store.connect().await?;
+    show("connect().await", &store);
+    let key = store.keys().resolve(&AliasName::new("alias/payroll")?).await?;
+    println!("      alias/payroll is {key}, and {}", store.keys().describe(&key).await?.key_state);
+    assert_eq!(store.decrypt(blob.as_bytes(), &context).await?.expose(), secret);
+    let envelope = Envelope::new(StoreKey::new(&store.handle(), key));
+    let mut reader = envelope.reader(File::open(&file)?, &context).await?;
+    let mut opened = Vec::new();
+    reader.read_to_end(&mut opened)?;
+    assert_eq!(opened, data);
+    println!("      the blob and the file of before are read again");
+
     let counts = counters.counts();
     println!(
-        "      requests sent to the proxy: {}, answered with an error: {}",
+        "      requests sent before: {}, answered with an error: {}",
         counts.requests,
         counts.lasting_errors()
     );
     println!("\nas DescribeCustomKeyStores prints it:");
     println!("{}", serde_json::to_string_pretty(&store.describe())?);
+    store.disconnect().await;
     manager.server.shut_down();
     Ok(())
 }
@@ -133,6 +189,27 @@ struct Manager {
     credential: XksProxyCredential,
     tenant: Tenant,
     server: ServerHandle,
+}
+
+impl Manager {
+    /// What the application connects with.
+    fn client(&self, credential: XksProxyCredential) -> Result<XksProxy, Box<dyn Error>> {
+        Ok(XksProxy::builder()
+            .endpoint(UriEndpoint::new(format!("https://{HOST}"))?)
+            .path(path()?)
+            .region(Region::new(REGION)?)
+            .credential(credential)
+            .trust_roots(TrustRoots::from_pem(self.authority.as_bytes())?)
+            .dial(self.address)
+            .build()?)
+    }
+
+    /// Without telling anybody.
+    fn exchange(&self, old: &XksProxyCredential, new: &XksProxyCredential) -> Result<(), Box<dyn Error>> {
+        self.tenant.add_credential(new.clone())?;
+        self.tenant.remove_credential(&old.access_key_id);
+        Ok(())
+    }
 }
 
 async fn somebody_elses_key_manager() -> Result<Manager, Box<dyn Error>> {
@@ -183,7 +260,7 @@ fn show<S: State>(step: &str, store: &KeyStore<S>) {
 }
 
 /// What was meant to fail, and how it says so.
-fn refused<T>(what: &str, result: Result<T, custom_key_store::Error>) -> Result<(), Box<dyn Error>> {
+fn refused<T>(what: &str, result: Result<T, impl Error>) -> Result<(), Box<dyn Error>> {
     match result {
         Ok(_) => Err(format!("{what}: this was meant to fail").into()),
         Err(error) => {

@@ -6,8 +6,8 @@ use custom_key_store::envelope::EnvelopeError;
 use futures::executor::block_on;
 use proptest::prelude::*;
 
-use super::support::{bytes, context};
 use super::streams::{FRAME, SEALED, SIZES, cause, envelope, header, sealed};
+use super::support::{bytes, context};
 
 #[test]
 fn the_whole_is_read_and_the_length_is_known() {

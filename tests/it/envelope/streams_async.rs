@@ -8,8 +8,8 @@ use custom_key_store::envelope::EnvelopeError;
 use futures::executor::block_on;
 use futures::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt as _, Cursor};
 
-use super::support::{bytes, context};
 use super::streams::{FRAME, SIZES, cause, envelope, sealed};
+use super::support::{bytes, context};
 
 /// Is ready every other time, for a few bytes.
 struct Slow<T> {
