@@ -185,6 +185,12 @@ impl Error {
         error.with_detail("it decrypted to something else than was encrypted").into()
     }
 
+    /// The cluster gave a key that another KMS key rests on already.
+    pub(crate) fn taken_key_generated() -> Self {
+        let error = BackendError::new(BackendErrorKind::InvalidResponse);
+        error.with_detail("it made a key of a name that another KMS key rests on").into()
+    }
+
     pub(crate) fn about(kind: ErrorKind, what: &impl ToString) -> Self {
         Self(Repr::About(kind, what.to_string().into()))
     }

@@ -24,7 +24,7 @@ pub use page::{Marker, Page, PageRequest};
 mod record;
 
 mod ring;
-pub(crate) use ring::{Keyring, Protection, ReadyKey};
+pub(crate) use ring::{Keyring, Protection, ReadyKey, Timing};
 
 mod state;
 pub use state::{KeyOrigin, KeyState};

@@ -142,8 +142,9 @@ pub use key::{
 pub use secret::SecretBytes;
 pub use store::{
     AnyKeyStore, Caller, Connected, Connecting, ConnectionState, CreateError, DataKey, DataKeyLength,
-    Description, DisconnectReport, Disconnected, Disconnecting, Failed, Goodbye, Handle, InvalidState,
-    KeyStore, ProbeReport, Settle, State, StoreBuilder, Transient, TransitionError, UpdateError, WrongState,
+    DeleteError, Description, DisconnectReport, Disconnected, Disconnecting, Failed, Goodbye, Handle,
+    InvalidState, KeyStore, ProbeReport, Settle, State, StoreBuilder, Transient, TransitionError,
+    UpdateError, WrongState,
 };
 pub use store_id::StoreId;
 pub use value::{InvalidValue, Problem};

@@ -9,6 +9,7 @@ mod describe;
 mod gate;
 mod guard;
 mod handle;
+mod keeping;
 mod link;
 mod live;
 mod register;
@@ -33,6 +34,7 @@ pub use builder::{CreateError, StoreBuilder};
 pub use describe::Description;
 pub use disconnected::UpdateError;
 pub use handle::{Caller, DataKey, DataKeyLength, Handle};
+pub use keeping::DeleteError;
 pub use report::{DisconnectReport, Goodbye};
 pub use state::{
     Connected, Connecting, ConnectionState, Disconnected, Disconnecting, Failed, State, Transient,

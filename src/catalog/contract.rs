@@ -15,6 +15,8 @@ use super::row::{Row, Table};
 ///
 /// - Texts are compared byte by byte; rows are listed in the order of those bytes.
 /// - A future that is dropped leaves the catalogue as it was or as it was to be, never in between.
+/// - A commit whose future was dropped, or that was [`Unavailable`](super::CatalogErrorKind::Unavailable), takes place
+///   before any later commit is answered, or never.
 /// - Every wait has an end: a database that does not answer is
 ///   [`Unavailable`](super::CatalogErrorKind::Unavailable).
 /// - A catalogue has one owner at a time. A second one is refused as [`InUse`](super::CatalogErrorKind::InUse), and an

@@ -33,14 +33,17 @@ pub enum CatalogErrorKind {
     Conflict,
     /// A part of a row is longer than allowed, or empty where it must not be. Nothing was changed.
     InvalidRow,
-    /// Another process, or another part of this one, owns the catalogue. Close it there, or open it for reading.
+    /// Another process, or another part of this one, owns the catalogue, or has the store. Close it there, or open it
+    /// for reading.
     InUse,
     /// The catalogue cannot be written: the file, its folder or the medium is read-only, or it was opened for reading.
     ReadOnly,
     /// There is no room. Nothing was changed; make room and try again.
     Full,
-    /// There is no catalogue at the place.
+    /// There is no catalogue at the place, or no such store in it.
     NotFound,
+    /// The store is of the other type than the backend that it was to be opened with. Give the right one.
+    OtherType,
     /// It was made by a newer release. Use that one; nothing was touched.
     NewerSchema,
     /// What is kept is damaged, or no catalogue. Restore a backup.
@@ -102,10 +105,13 @@ impl fmt::Display for CatalogError {
             CatalogErrorKind::UniqueTaken => "another row has the unique text",
             CatalogErrorKind::Conflict => "the row is gone or was changed by somebody else",
             CatalogErrorKind::InvalidRow => "a part of the row is empty or too long",
+            CatalogErrorKind::InUse if self.place().is_some() => "somebody has it open",
             CatalogErrorKind::InUse => "the catalogue has another owner",
             CatalogErrorKind::ReadOnly => "the catalogue cannot be written",
             CatalogErrorKind::Full => "the catalogue has no room",
+            CatalogErrorKind::NotFound if self.place().is_some() => "there is no such row",
             CatalogErrorKind::NotFound => "there is no catalogue",
+            CatalogErrorKind::OtherType => "the custom key store is of the other type than the backend",
             CatalogErrorKind::NewerSchema => "the catalogue was made by a newer release",
             CatalogErrorKind::Corrupt => "the catalogue is damaged, or none",
             CatalogErrorKind::Altered => "somebody altered the catalogue",

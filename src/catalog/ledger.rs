@@ -1,8 +1,9 @@
 //! A catalogue that is open: its rows authenticated, its secrets sealed.
 
-use std::collections::HashSet;
+use std::any::Any;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -24,8 +25,11 @@ use crate::store_id::StoreId;
 /// Every [`Row`] carries a code over all its columns, and every secret is sealed, under keys derived from one root key.
 /// The root key is made with the catalogue and lies in it, sealed by the application's [`Sealer`], which is asked once
 /// when the catalogue is opened. So a row that somebody else wrote, altered or moved is refused as
-/// [`Altered`](CatalogErrorKind::Altered). What nobody can see is that the whole catalogue, or a row together with all
-/// that was written since, was put back to an earlier time.
+/// [`Altered`](CatalogErrorKind::Altered). What is not seen is that somebody put a row, or all of them, back to what it
+/// was at an earlier time, or took one away: whoever can write to the catalogue can enable a key again that was
+/// disabled, but neither read nor forge one.
+///
+/// A catalogue belongs to one ledger: do not open it twice by way of an `Arc`.
 ///
 /// Cheap to clone; clones are the same ledger.
 ///
@@ -54,6 +58,8 @@ struct Inner {
     keys: Keys,
     /// The stores that somebody has.
     claimed: Mutex<HashSet<StoreId>>,
+    /// What all who have to do with a store share, be they left over from before it was opened again.
+    shared: Mutex<HashMap<StoreId, Weak<dyn Any + Send + Sync>>>,
 }
 
 /// What the root key is good for.
@@ -98,7 +104,7 @@ impl Ledger {
     ///
     /// # Errors
     ///
-    /// [`AlreadyExists`](CatalogErrorKind::AlreadyExists) when it is one already,
+    /// [`AlreadyExists`](CatalogErrorKind::AlreadyExists) when it is one already, or there is anything else in it,
     /// [`Sealer`](CatalogErrorKind::Sealer) when the sealer fails, and what the catalogue answers.
     ///
     /// # Cancel safety
@@ -109,6 +115,10 @@ impl Ledger {
         sealer: &dyn Sealer,
         identity: Identity,
     ) -> Result<Self, CatalogError> {
+        // Rows of another root key would all be altered ones.
+        if catalog.snapshot().await?.next().await?.is_some() {
+            return Err(CatalogError::new(CatalogErrorKind::AlreadyExists));
+        }
         let keys = Keys::new(RootKey::generate());
         let root = Root::seal(&keys.root, sealer, identity).await?;
         let edit = Edit::Insert(root.row(&keys, 1)?);
@@ -151,7 +161,7 @@ impl Ledger {
     }
 
     pub(super) fn assemble(catalog: Box<dyn Catalog>, identity: Identity, keys: Keys) -> Self {
-        Self(Arc::new(Inner { catalog, identity, keys, claimed: Mutex::default() }))
+        Self(Arc::new(Inner { catalog, identity, keys, claimed: Mutex::default(), shared: Mutex::default() }))
     }
 
     pub(super) fn catalog(&self) -> &dyn Catalog {
@@ -234,12 +244,27 @@ impl Ledger {
         }
     }
 
+    /// What all who have to do with a store share: what `make` gives, unless somebody has it still.
+    pub(crate) fn share<T: Any + Send + Sync>(&self, id: &StoreId, make: impl FnOnce() -> T) -> Arc<T> {
+        let mut shared = self.0.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = shared.get(id).and_then(Weak::upgrade).and_then(|found| found.downcast().ok());
+        found.unwrap_or_else(|| {
+            let made = Arc::new(make());
+            shared.retain(|_, left| left.strong_count() > 0);
+            let weak: Weak<T> = Arc::downgrade(&made);
+            shared.insert(id.clone(), weak);
+            made
+        })
+    }
+
     pub(crate) async fn read<R: Record>(&self, id: &str) -> Result<Option<Stored<R>>, CatalogError> {
-        self.0.catalog.read(R::TABLE, id).await?.map(|row| self.decode(row)).transpose()
+        let row = self.0.catalog.read(R::TABLE, id).await?;
+        row.map(|row| self.decode(row, |row| row.id == id)).transpose()
     }
 
     pub(crate) async fn find<R: Record>(&self, unique: &str) -> Result<Option<Stored<R>>, CatalogError> {
-        self.0.catalog.find(R::TABLE, unique).await?.map(|row| self.decode(row)).transpose()
+        let row = self.0.catalog.find(R::TABLE, unique).await?;
+        row.map(|row| self.decode(row, |row| row.unique.as_deref() == Some(unique))).transpose()
     }
 
     pub(crate) async fn list<R: Record>(
@@ -249,7 +274,13 @@ impl Ledger {
         limit: usize,
     ) -> Result<Vec<Stored<R>>, CatalogError> {
         let rows = self.0.catalog.list(R::TABLE, owner, after, limit).await?;
-        rows.into_iter().map(|row| self.decode(row)).collect()
+        let mut before = after.unwrap_or_default().to_owned();
+        let mut asked_for = |row: &Row| {
+            let is_next = row.id > before;
+            before.clone_from(&row.id);
+            is_next && belongs(row, owner)
+        };
+        rows.into_iter().map(|row| self.decode(row, &mut asked_for)).collect()
     }
 
     pub(crate) async fn due<R: Record>(
@@ -259,7 +290,8 @@ impl Ledger {
         limit: usize,
     ) -> Result<Vec<Stored<R>>, CatalogError> {
         let rows = self.0.catalog.due(R::TABLE, owner, until, limit).await?;
-        rows.into_iter().map(|row| self.decode(row)).collect()
+        let asked_for = |row: &Row| row.due.is_some_and(|due| due <= until) && belongs(row, owner);
+        rows.into_iter().map(|row| self.decode(row, asked_for)).collect()
     }
 
     pub(crate) fn insert<R: Record>(&self, record: &R) -> Result<Edit, CatalogError> {
@@ -294,12 +326,24 @@ impl Ledger {
         self.0.keys.row(record, version)
     }
 
-    fn decode<R: Record>(&self, row: Row) -> Result<Stored<R>, CatalogError> {
+    /// The record, if the row is one of ours and what was asked for: codes alone do not say which row was.
+    fn decode<R: Record>(
+        &self,
+        row: Row,
+        asked_for: impl FnOnce(&Row) -> bool,
+    ) -> Result<Stored<R>, CatalogError> {
         self.0.keys.check(&row)?;
+        if row.table != R::TABLE || !asked_for(&row) {
+            return Err(CatalogError::at(CatalogErrorKind::Altered, row.table, row.id));
+        }
         let record = serde_json::from_slice(&row.body)
             .map_err(|_| CatalogError::at(CatalogErrorKind::Corrupt, row.table, row.id))?;
         Ok(Stored { record, version: row.version })
     }
+}
+
+fn belongs(row: &Row, owner: Option<&str>) -> bool {
+    owner.is_none_or(|owner| row.owner.as_deref() == Some(owner))
 }
 
 /// A store is somebody's, until this is dropped.

@@ -4,55 +4,51 @@ use std::fmt;
 
 use super::error::{CatalogError, CatalogErrorKind};
 
-/// Which kind of thing a row is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Table {
+/// Declares the tables with their names, so that none is left out of either.
+macro_rules! tables {
+    ($( $(#[$doc:meta])* $table:ident = $name:literal ),+ $(,)?) => {
+        /// Which kind of thing a row is.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[non_exhaustive]
+        pub enum Table {
+            $( $(#[$doc])* $table, )+
+        }
+
+        impl Table {
+            /// Every table.
+            pub const ALL: &'static [Self] = &[$(Self::$table),+];
+
+            /// The name, for an implementation to store: it never changes.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$table => $name),+
+                }
+            }
+        }
+    };
+}
+
+tables! {
     /// What the catalogue says of itself.
-    Catalog,
+    Catalog = "catalog",
     /// Custom key stores.
-    Stores,
+    Stores = "stores",
     /// What a backend keeps for itself, sealed, by store.
-    Vaults,
+    Vaults = "vaults",
     /// KMS keys, by key id; they belong to their store.
-    Keys,
+    Keys = "keys",
     /// What the material of a KMS key is sealed under, by key id. Its deletion is what deletes the key.
-    WrappingKeys,
+    WrappingKeys = "wrapping_keys",
     /// Aliases, by name; they belong to their key.
-    Aliases,
+    Aliases = "aliases",
     /// Tags; they belong to their key.
-    Tags,
-    /// Keys in a key manager that nothing refers to any more; they belong to their store.
-    Orphans,
+    Tags = "tags",
+    /// Keys in a key manager that nothing refers to, not yet or not any more; they belong to their store.
+    Orphans = "orphans",
 }
 
 impl Table {
-    /// Every table.
-    pub const ALL: &'static [Self] = &[
-        Self::Catalog,
-        Self::Stores,
-        Self::Keys,
-        Self::WrappingKeys,
-        Self::Aliases,
-        Self::Tags,
-        Self::Orphans,
-    ];
-
-    /// The name, for an implementation to store: it never changes.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Catalog => "catalog",
-            Self::Stores => "stores",
-            Self::Vaults => "vaults",
-            Self::Keys => "keys",
-            Self::WrappingKeys => "wrapping_keys",
-            Self::Aliases => "aliases",
-            Self::Tags => "tags",
-            Self::Orphans => "orphans",
-        }
-    }
-
     /// The table of this name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {

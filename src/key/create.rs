@@ -1,6 +1,7 @@
 //! New KMS keys.
 
 use super::id::KeyId;
+use super::keys::check_tags;
 use super::metadata::KeyMetadata;
 use super::record::{Backing, KeyRecord, TagRecord};
 use super::ring::Keyring;
@@ -9,6 +10,7 @@ use crate::backend::{BackingKeyId, KeyDescription, KeySpec, KeyStatus, KeyUsages
 use crate::catalog::{CatalogErrorKind, Edit, Ledger, Stored};
 use crate::crypto::{MaterialId, random};
 use crate::error::{Error, ErrorKind};
+use crate::value::InvalidValue;
 
 /// A KMS key that is to be created.
 ///
@@ -57,6 +59,11 @@ impl NewKey {
         self
     }
 
+    /// Refuses what no key can have, before anything is made.
+    pub(crate) fn check(&self) -> Result<(), InvalidValue> {
+        check_tags(&self.tags, self.tags.len())
+    }
+
     /// The key of the external key manager, if it is to refer to one.
     pub(crate) const fn external_key(&self) -> Option<&BackingKeyId> {
         self.external.as_ref()
@@ -67,7 +74,7 @@ impl Keyring {
     /// Refuses an external key that serves another KMS key of the store.
     pub(crate) async fn refuse_taken(&self, key: &BackingKeyId) -> Result<(), Error> {
         let claim = KeyRecord::claim(&self.store, key);
-        let holder: Option<Stored<KeyRecord>> = self.ledger.find(&claim).await?;
+        let holder: Option<Stored<KeyRecord>> = self.bounded(self.ledger.find(&claim)).await?;
         if holder.is_some() { Err(Error::about(ErrorKind::ExternalKeyInUse, key)) } else { Ok(()) }
     }
 
@@ -85,12 +92,13 @@ impl Keyring {
 
     /// Writes down that a cluster is about to make a key, which might be forgotten otherwise.
     pub(crate) async fn expect_generated(&self, id: KeyId) -> Result<(), Error> {
-        Ok(self.ledger.commit(vec![self.ledger.insert(&self.orphan(id, None))?]).await?)
+        let edits = vec![self.ledger.insert(&self.orphan(id, None))?];
+        self.bounded(self.ledger.commit(edits)).await
     }
 
     /// The cluster made none.
     pub(crate) async fn expect_no_more(&self, id: KeyId) -> Result<(), Error> {
-        Ok(self.ledger.commit(vec![self.expected(id)]).await?)
+        self.bounded(self.ledger.commit(vec![self.expected(id)])).await
     }
 
     /// Keeps a new key that rests on `key`, which a cluster made.
@@ -101,8 +109,17 @@ impl Keyring {
         key: BackingKeyId,
     ) -> Result<KeyMetadata, Error> {
         let material_id: MaterialId = random();
-        let record = self.record(id, new, Backing::CloudHsm { key, material_id: material_id.to_vec() });
-        self.keep(&record, new, vec![self.expected(id)]).await
+        let backing = Backing::CloudHsm { key: key.clone(), material_id: material_id.to_vec() };
+        let kept = self.keep(&self.record(id, new, backing), new, vec![self.expected(id)]).await;
+        if kept.is_err() {
+            // Now that it is known which key nobody refers to. Should this fail, its label says so all the same.
+            let known = self.ledger.replace(1, &self.orphan(id, Some(key)))?;
+            let _ = self.bounded(self.ledger.commit(vec![known])).await;
+        }
+        kept.map_err(|error| match error.kind() {
+            ErrorKind::ExternalKeyInUse => Error::taken_key_generated(),
+            _ => error,
+        })
     }
 
     fn expected(&self, id: KeyId) -> Edit {
@@ -132,7 +149,7 @@ impl Keyring {
             let tag = TagRecord { key: record.id, tag: tag.clone(), value: value.clone() };
             edits.push(self.ledger.insert(&tag)?);
         }
-        match self.ledger.commit(edits).await {
+        match self.timing().bounded(self.ledger.commit(edits)).await {
             Ok(()) => Ok(self.describe(record, true)),
             Err(error) if error.kind() == CatalogErrorKind::UniqueTaken => {
                 Err(Error::about(ErrorKind::ExternalKeyInUse, record.backing_key()))

@@ -63,6 +63,8 @@ pub struct DeletionReport {
     /// Of those, the ones whose key in the cluster could not be deleted with them, and why. See
     /// [`Keys::orphans`](crate::Keys::orphans).
     pub orphaned: Vec<(KeyId, Error)>,
+    /// Keys that are due and could not be deleted, and why: the rest was.
+    pub failed: Vec<(KeyId, Error)>,
     /// Nothing was deleted, since the wall clock was set to another time: how much longer that lasts.
     pub postponed: Option<Duration>,
 }
@@ -75,11 +77,13 @@ impl Keys<'_> {
     /// if the store is connected; if that fails it becomes an [orphan](Self::orphans).
     ///
     /// When the wall clock has been set to another time, by more than five minutes, nothing is deleted for 24 hours by
-    /// the monotonic clock, so that a wrong date costs no keys.
+    /// the monotonic clock, so that a date that is wrong for a while costs no keys. It is not known how the clock was set
+    /// before this process began.
     ///
     /// # Errors
     ///
-    /// [`Catalog`](crate::ErrorKind::Catalog); what was deleted before is deleted.
+    /// [`Catalog`](crate::ErrorKind::Catalog) when it cannot be read which keys are due; what happened before that is not
+    /// undone.
     ///
     /// # Cancel safety
     ///
@@ -87,19 +91,22 @@ impl Keys<'_> {
     /// an orphan.
     pub async fn delete_due(&self) -> Result<DeletionReport, Error> {
         let ring = self.ring();
-        let mut report = DeletionReport { postponed: ring.jumps.quiet(&*ring.clock), ..Default::default() };
+        let mut report =
+            DeletionReport { postponed: ring.jumps.quiet(&*ring.timing().clock), ..Default::default() };
         if report.postponed.is_some() {
             return Ok(report);
         }
         loop {
+            let (until, before) = (ring.now(), report.deleted.len());
             let due: Vec<Stored<KeyRecord>> =
-                ring.ledger.due(Some(ring.store.as_str()), ring.now(), BATCH).await?;
-            let before = report.deleted.len();
+                ring.bounded(ring.ledger.due(Some(ring.store.as_str()), until, BATCH)).await?;
+            report.failed.clear();
             for key in due {
                 match self.delete_key(&key, &mut report).await {
                     // Cancelled in this moment, or somebody else's round was faster.
                     Err(error) if error.kind() == ErrorKind::Busy => {}
-                    other => other?,
+                    Err(error) => report.failed.push((key.record.id, error)),
+                    Ok(()) => {}
                 }
             }
             if report.deleted.len() == before {
@@ -126,7 +133,8 @@ impl Keys<'_> {
         ring.commit_change(id, edits).await?;
         report.deleted.push(id);
         match self.reach().delete_key(backing_key, &id.arn(ring.ledger.identity())).await {
-            Ok(()) => self.forget_orphan(&id).await?,
+            // What is listed although it is gone does no harm; and somebody else may have taken it off already.
+            Ok(()) => drop(self.forget_orphan(&id).await),
             Err(error) => report.orphaned.push((id, error)),
         }
         Ok(())
@@ -138,7 +146,7 @@ impl Keys<'_> {
         loop {
             let limit = PageRequest::MAX_LIMIT;
             let page: Vec<Stored<AliasRecord>> =
-                self.ring().ledger.list(Some(&owner), after.as_deref(), limit).await?;
+                self.ring().bounded(self.ring().ledger.list(Some(&owner), after.as_deref(), limit)).await?;
             edits.extend(page.iter().map(Ledger::delete));
             match page.last() {
                 Some(last) if page.len() == limit => after = Some(last.record.name.to_string()),

@@ -1,7 +1,7 @@
 //! KMS keys, viewed and managed in every state of their store.
 
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 
@@ -168,8 +168,8 @@ impl<'s> Keys<'s> {
         if !(7..=30).contains(&days) {
             return Err(InvalidValue::new("PendingWindowInDays", "7 to 30", Problem::Malformed).into());
         }
-        let window = Duration::from_secs(u64::from(days) * 24 * 60 * 60);
-        let due = epoch::millis(self.ring.clock.wall().checked_add(window).unwrap_or(SystemTime::UNIX_EPOCH));
+        let window = i64::from(days) * 24 * 60 * 60 * 1000;
+        let due = self.ring.now().saturating_add(window);
         self.change(id, |key| {
             refuse_pending(key)?;
             key.deletion = Some(due);
@@ -268,12 +268,18 @@ impl<'s> Keys<'s> {
     ///
     /// [`AliasNotFound`](crate::ErrorKind::AliasNotFound), and [`Catalog`](crate::ErrorKind::Catalog).
     pub async fn delete_alias(&self, name: &AliasName) -> Result<(), Error> {
+        retry!(self.alias(name).await?.record.key, self.try_delete_alias(name))
+    }
+
+    async fn try_delete_alias(&self, name: &AliasName) -> Result<(), Error> {
         let alias = self.alias(name).await?;
-        Ok(self.ring.ledger.commit(vec![Ledger::delete(&alias)]).await?)
+        let id = alias.record.key;
+        self.commit(vec![Ledger::delete(&alias)], id, || Error::busy(id)).await
     }
 
     async fn alias(&self, name: &AliasName) -> Result<Stored<AliasRecord>, Error> {
-        let found: Option<Stored<AliasRecord>> = self.ring.ledger.read(name.as_str()).await?;
+        let found: Option<Stored<AliasRecord>> =
+            self.ring.bounded(self.ring.ledger.read(name.as_str())).await?;
         let not_found = || Error::about(ErrorKind::AliasNotFound, name);
         let alias = found.ok_or_else(not_found)?;
         match self.ring.stored(&alias.record.key).await {
@@ -308,25 +314,15 @@ impl<'s> Keys<'s> {
         let key = self.ring.stored(id).await?;
         refuse_pending(&key.record)?;
         let old = self.stored_tags(id).await?;
-        let mut count = old.len();
+        let new = tags.iter().filter(|(tag, _)| old.iter().all(|old| old.record.tag != *tag)).count();
+        check_tags(tags, old.len() + new)?;
         let mut edits = vec![self.touch(&key)?];
-        let mut seen = std::collections::HashSet::new();
         for (tag, value) in tags {
-            if !seen.insert(tag) {
-                return Err(InvalidValue::new("Tags", "every key once", Problem::Malformed).into());
-            }
             let record = TagRecord { key: *id, tag: tag.clone(), value: value.clone() };
             edits.push(match old.iter().find(|old| old.record.tag == record.tag) {
                 Some(old) => self.ring.ledger.replace(old.version, &record)?,
-                None => {
-                    count += 1;
-                    self.ring.ledger.insert(&record)?
-                }
+                None => self.ring.ledger.insert(&record)?,
             });
-        }
-        if count > MAX_TAGS {
-            let problem = Problem::TooLong { length: count, maximum: MAX_TAGS };
-            return Err(InvalidValue::new("Tags", "at most 50 tags of a key", problem).into());
         }
         self.commit(edits, *id, || Error::busy(*id)).await
     }
@@ -350,7 +346,8 @@ impl<'s> Keys<'s> {
     }
 
     pub(super) async fn stored_tags(&self, id: &KeyId) -> Result<Vec<Stored<TagRecord>>, Error> {
-        Ok(self.ring.ledger.list(Some(&id.to_string()), None, MAX_TAGS).await?)
+        // More than a key can have, should there ever be.
+        self.ring.bounded(self.ring.ledger.list(Some(&id.to_string()), None, PageRequest::MAX_LIMIT)).await
     }
 
     /// Keys in the key manager that no KMS key refers to any more, since they could not be deleted with theirs. Each
@@ -379,11 +376,16 @@ impl<'s> Keys<'s> {
     /// [`KeyNotFound`](crate::ErrorKind::KeyNotFound) when it is not on the list, and
     /// [`Catalog`](crate::ErrorKind::Catalog).
     pub async fn forget_orphan(&self, id: &KeyId) -> Result<(), Error> {
-        let found: Option<Stored<OrphanRecord>> = self.ring.ledger.read(&id.to_string()).await?;
+        retry!(*id, self.try_forget_orphan(id))
+    }
+
+    async fn try_forget_orphan(&self, id: &KeyId) -> Result<(), Error> {
+        let found: Option<Stored<OrphanRecord>> =
+            self.ring.bounded(self.ring.ledger.read(&id.to_string())).await?;
         let orphan = found
             .filter(|orphan| orphan.record.store == self.ring.store)
             .ok_or_else(|| Error::key_not_found(*id))?;
-        Ok(self.ring.ledger.commit(vec![Ledger::delete(&orphan)]).await?)
+        self.commit(vec![Ledger::delete(&orphan)], *id, || Error::busy(*id)).await
     }
 
     async fn page<R: Record, T>(
@@ -394,7 +396,8 @@ impl<'s> Keys<'s> {
         item: impl Fn(R) -> T,
     ) -> Result<Page<T>, Error> {
         let after = page.after_id(list)?;
-        let found = self.ring.ledger.list::<R>(Some(owner), after, page.limit() + 1).await?;
+        let found =
+            self.ring.bounded(self.ring.ledger.list::<R>(Some(owner), after, page.limit() + 1)).await?;
         Ok(Page::new(list, page.limit(), found, |row| row.record.id(), |row| item(row.record)))
     }
 
@@ -425,11 +428,24 @@ impl<'s> Keys<'s> {
     }
 
     async fn commit(&self, edits: Vec<Edit>, id: KeyId, taken: impl FnOnce() -> Error) -> Result<(), Error> {
-        match self.ring.ledger.commit(edits).await {
+        match self.ring.timing().bounded(self.ring.ledger.commit(edits)).await {
             Err(error) if error.kind() == CatalogErrorKind::AlreadyExists => Err(taken()),
             other => other.map_err(|error| conflict(error, id)),
         }
     }
+}
+
+/// Refuses tags of which one comes twice, or with which the key would have too many.
+pub(super) fn check_tags(tags: &[(TagKey, TagValue)], count: usize) -> Result<(), InvalidValue> {
+    let mut seen = std::collections::HashSet::new();
+    if !tags.iter().all(|(tag, _)| seen.insert(tag)) {
+        return Err(InvalidValue::new("Tags", "every key once", Problem::Malformed));
+    }
+    if count > MAX_TAGS {
+        let problem = Problem::TooLong { length: count, maximum: MAX_TAGS };
+        return Err(InvalidValue::new("Tags", "at most 50 tags of a key", problem));
+    }
+    Ok(())
 }
 
 /// Somebody else changed the key between our reading and our writing it.

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use quick_cache::sync::Cache;
 
 use super::changing::{Change, Changing};
@@ -15,7 +16,7 @@ use super::metadata::KeyMetadata;
 use super::record::{Backing, KeyRecord, OrphanRecord, SealedMaterial, WrappingKeyRecord};
 use crate::backend::{BackingKeyId, CloudHsmClusterId};
 use crate::catalog::{CatalogError, CatalogErrorKind, Edit, Ledger, Stored, Table};
-use crate::clock::Clock;
+use crate::clock::{Clock, within};
 use crate::crypto::{KEY_LEN, Material, MaterialId, RootKey, random, seal, unseal};
 use crate::epoch;
 use crate::error::{Error, ErrorKind};
@@ -31,7 +32,7 @@ const MATERIAL: &[u8] = b"custom-key-store material v1";
 pub(crate) struct Keyring {
     pub(super) ledger: Ledger,
     pub(super) store: StoreId,
-    pub(super) clock: Arc<dyn Clock>,
+    timing: ArcSwap<Timing>,
     /// Keys that can be used, with their material in the clear. A change of a key takes it out before the change is
     /// acknowledged, together with who is just bringing it in.
     ready: Cache<KeyId, Arc<ReadyKey>>,
@@ -41,6 +42,26 @@ pub(crate) struct Keyring {
     generations: Box<[AtomicU64; 256]>,
     cluster: ArcSwapOption<CloudHsmClusterId>,
     pub(super) jumps: Jumps,
+}
+
+/// By whose clock, and how long the catalogue may take.
+#[derive(Debug)]
+pub(crate) struct Timing {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) limit: Duration,
+}
+
+impl Timing {
+    /// What the catalogue answers, within the limit.
+    pub(crate) async fn bounded<T>(
+        &self,
+        work: impl Future<Output = Result<T, CatalogError>> + Send,
+    ) -> Result<T, CatalogError> {
+        within(&*self.clock, self.limit, work).await.unwrap_or_else(|| {
+            let late = std::io::Error::from(std::io::ErrorKind::TimedOut);
+            Err(CatalogError::caused_by(CatalogErrorKind::Unavailable, late))
+        })
+    }
 }
 
 /// A key that can be used.
@@ -59,14 +80,23 @@ pub(crate) enum Protection {
 }
 
 impl Keyring {
-    pub(crate) fn new(ledger: Ledger, store: StoreId, clock: Arc<dyn Clock>) -> Self {
-        let jumps = Jumps::new(&*clock);
+    /// The keyring of a store. There is one, which whoever has a handle from before the store was opened again shares:
+    /// a change of a key through one must be seen through the other.
+    pub(crate) fn of(ledger: &Ledger, store: &StoreId, timing: Timing) -> Arc<Self> {
+        let timing = Arc::new(timing);
+        let ring = ledger.share(store, || Self::new(ledger.clone(), store.clone(), Arc::clone(&timing)));
+        ring.timing.store(timing);
+        ring
+    }
+
+    fn new(ledger: Ledger, store: StoreId, timing: Arc<Timing>) -> Self {
+        let jumps = Jumps::new(&*timing.clock);
         // Not from zero: nobody shall take this ring for the one that a store had before it was opened again.
         let first = u64::from_ne_bytes(random());
         Self {
             ledger,
             store,
-            clock,
+            timing: ArcSwap::new(timing),
             ready: Cache::new(READY),
             changing: Changing::default(),
             generations: Box::new(std::array::from_fn(|_| AtomicU64::new(first))),
@@ -79,28 +109,28 @@ impl Keyring {
         &self.ledger
     }
 
-    /// The key, made ready for use if it is not yet.
+    /// The key, if it is ready for use.
+    pub(crate) fn kept(&self, id: &KeyId) -> Option<Arc<ReadyKey>> {
+        self.ready.get(id)
+    }
+
+    /// Makes the key ready for use. Whoever needs it does so for himself: shared work would wait for whoever began it
+    /// to be polled.
     ///
     /// # Errors
     ///
     /// `KeyNotFound`, `KeyPendingDeletion`, `KeyDisabled`, and what the catalogue answers.
-    pub(crate) async fn ready(&self, id: &KeyId) -> Result<Arc<ReadyKey>, Error> {
-        if let Some(ready) = self.ready.get(id) {
-            return Ok(ready);
-        }
-        let guard = match self.ready.get_value_or_guard_async(id).await {
-            Ok(ready) => return Ok(ready),
-            Err(guard) => guard,
-        };
+    pub(crate) async fn load(&self, id: &KeyId) -> Result<Arc<ReadyKey>, Error> {
+        let before = self.generation(id);
         let Stored { record, .. } = self.stored(id).await?;
         refuse_pending(&record)?;
         if !record.enabled {
             return Err(Error::about(ErrorKind::KeyDisabled, id));
         }
         let ready = Arc::new(self.unseal(record).await?);
-        if !self.changing.contains(id) {
-            // Refused when the key was changed meanwhile; this call began before that was acknowledged.
-            let _ = guard.insert(Arc::clone(&ready));
+        let under_way = self.changing.lock();
+        if !under_way.contains_key(id) && self.generation(id) == before {
+            self.ready.insert(*id, Arc::clone(&ready));
         }
         Ok(ready)
     }
@@ -130,9 +160,10 @@ impl Keyring {
         self.changing.contains(id)
     }
 
-    /// Lets nobody use any more what the key unwrapped or wrapped before.
+    /// Lets nobody use the key any more as it was, nor what it unwrapped or wrapped before.
     pub(super) fn supersede(&self, id: &KeyId) {
         self.generation_of(id).fetch_add(1, Ordering::Release);
+        self.forget(id);
     }
 
     fn generation_of(&self, id: &KeyId) -> &AtomicU64 {
@@ -141,7 +172,7 @@ impl Keyring {
 
     /// The record of a key of this store.
     pub(crate) async fn stored(&self, id: &KeyId) -> Result<Stored<KeyRecord>, Error> {
-        let found: Option<Stored<KeyRecord>> = self.ledger.read(&id.to_string()).await?;
+        let found: Option<Stored<KeyRecord>> = self.bounded(self.ledger.read(&id.to_string())).await?;
         found.filter(|key| key.record.store == self.store).ok_or_else(|| Error::key_not_found(*id))
     }
 
@@ -166,7 +197,7 @@ impl Keyring {
 
     async fn wrapping_key(&self, id: &KeyId) -> Result<RootKey, Error> {
         let row = id.to_string();
-        let found: Option<Stored<WrappingKeyRecord>> = self.ledger.read(&row).await?;
+        let found: Option<Stored<WrappingKeyRecord>> = self.bounded(self.ledger.read(&row)).await?;
         let corrupt = || CatalogError::at(CatalogErrorKind::Corrupt, Table::WrappingKeys, row.clone());
         let sealed = found.ok_or_else(corrupt)?.record.sealed;
         let bytes = self.ledger.unseal(Table::WrappingKeys, &row, &sealed)?;
@@ -177,10 +208,10 @@ impl Keyring {
     /// Commits a change of a key after which nobody must use it as it was.
     pub(super) async fn commit_change(&self, id: KeyId, edits: Vec<Edit>) -> Result<(), Error> {
         let change = Change::begin(self, id);
-        let committed = self.ledger.commit(edits).await;
+        let committed = self.timing().bounded(self.ledger.commit(edits)).await;
         match &committed {
             // It is unknown whether it took place.
-            Err(error) if error.kind() == CatalogErrorKind::Unavailable => {}
+            Err(error) if error.kind() == CatalogErrorKind::Unavailable => drop(change),
             _ => change.done(),
         }
         committed.map_err(|error| conflict(error, id))
@@ -202,7 +233,8 @@ impl Keyring {
 
     /// What takes the wrapping key of a key away, if it has one.
     pub(super) async fn without_wrapping_key(&self, id: &KeyId) -> Result<Option<Edit>, Error> {
-        let found: Option<Stored<WrappingKeyRecord>> = self.ledger.read(&id.to_string()).await?;
+        let found: Option<Stored<WrappingKeyRecord>> =
+            self.bounded(self.ledger.read(&id.to_string())).await?;
         Ok(found.map(|row| Ledger::delete(&row)))
     }
 
@@ -223,8 +255,20 @@ impl Keyring {
         OrphanRecord { store: self.store.clone(), key, backing_key, since: self.now() }
     }
 
+    pub(super) fn timing(&self) -> Arc<Timing> {
+        self.timing.load_full()
+    }
+
+    /// What the catalogue answers, within the limit.
+    pub(super) async fn bounded<T>(
+        &self,
+        work: impl Future<Output = Result<T, CatalogError>> + Send,
+    ) -> Result<T, Error> {
+        Ok(self.timing().bounded(work).await?)
+    }
+
     pub(super) fn now(&self) -> i64 {
-        epoch::millis(self.clock.wall())
+        epoch::millis(self.timing().clock.wall())
     }
 }
 

@@ -14,6 +14,7 @@ use crate::catalog::{CatalogError, CatalogErrorKind, Ledger, Table};
 use crate::clock::{Clock, SystemClock};
 use crate::epoch;
 use crate::identity::Identity;
+use crate::key::Timing;
 use crate::store_id::StoreId;
 
 /// Making a store.
@@ -54,6 +55,7 @@ impl KeyStore<Disconnected> {
 #[must_use]
 pub struct StoreBuilder {
     backend: Arc<dyn Backend>,
+    id: Option<StoreId>,
     vault: Option<Arc<dyn Vault>>,
     clock: Arc<dyn Clock>,
     principal: Option<Arc<str>>,
@@ -64,11 +66,19 @@ impl StoreBuilder {
     pub(super) fn new(backend: Arc<dyn Backend>) -> Self {
         Self {
             backend,
+            id: None,
             vault: None,
             clock: Arc::new(SystemClock),
             principal: None,
             limits: Limits::default(),
         }
+    }
+
+    /// The id of a store that is to be created, so that one whose creation was cut off can be looked for. Default: a new
+    /// one.
+    pub fn id(mut self, id: StoreId) -> Self {
+        self.id = Some(id);
+        self
     }
 
     /// Where a backend that changes its password keeps it. Default: where the store is kept, sealed.
@@ -119,7 +129,8 @@ impl StoreBuilder {
     /// configuration, and panics if that does.
     pub fn ephemeral(self, name: StoreName) -> KeyStore<Disconnected> {
         let created = to_the_millisecond(self.clock.wall());
-        let core = self.core(StoreId::generate(), name, created, Ledger::ephemeral(Identity::nobody()));
+        let id = self.id.clone().unwrap_or_else(StoreId::generate);
+        let core = self.core(id, name, created, &Ledger::ephemeral(Identity::nobody()));
         KeyStore { core: Box::new(core), state: Disconnected::never_connected() }
     }
 
@@ -133,14 +144,16 @@ impl StoreBuilder {
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it resolves, the store may have been created; the name is then taken.
+    /// Dropped before it resolves, the store may have been created; the name is then taken. [`open`](Self::open) finds it
+    /// by the id that it was [given](Self::id), or by [`Ledger::stores`].
     pub async fn create(
         self,
         ledger: &Ledger,
         name: StoreName,
     ) -> Result<KeyStore<Disconnected>, CreateError> {
         let created = to_the_millisecond(self.clock.wall());
-        let mut core = self.kept(StoreId::generate(), name, created, ledger);
+        let id = self.id.clone().unwrap_or_else(StoreId::generate);
+        let mut core = self.kept(id, name, created, ledger);
         if core.store_type() == CustomKeyStoreType::ExternalKeyStore {
             probe(&core, &core.backend, ConnectReason::Create).await?;
         }
@@ -158,19 +171,20 @@ impl StoreBuilder {
     /// # Errors
     ///
     /// [`NotFound`](CatalogErrorKind::NotFound) when there is no such store, [`InUse`](CatalogErrorKind::InUse) when
-    /// somebody has it, [`Conflict`](CatalogErrorKind::Conflict) when the backend is for the other type of store, and
+    /// somebody has it, [`OtherType`](CatalogErrorKind::OtherType) when the backend is for the other type of store, and
     /// what the catalogue answers.
     ///
     /// # Cancel safety
     ///
     /// May be dropped at will.
     pub async fn open(self, ledger: &Ledger, id: &StoreId) -> Result<AnyKeyStore, CatalogError> {
-        let register = Register::open(ledger, id).await?;
+        let timing = Timing { clock: Arc::clone(&self.clock), limit: self.limits.call_timeout };
+        let register = Register::open(ledger, id, timing).await?;
         let record = register.latest().record;
         let created = epoch::from_millis(record.created);
         let mut core = self.kept(record.id, record.name, created, ledger);
         if core.store_type() != record.configuration.store_type() {
-            return Err(CatalogError::at(CatalogErrorKind::Conflict, Table::Stores, id.as_str()));
+            return Err(CatalogError::at(CatalogErrorKind::OtherType, Table::Stores, id.as_str()));
         }
         core.register = Some(Arc::new(register));
         Ok(AnyKeyStore::restarted(core, record.state))
@@ -178,17 +192,16 @@ impl StoreBuilder {
 
     fn kept(self, id: StoreId, name: StoreName, created: SystemTime, ledger: &Ledger) -> Core {
         let vault = self.vault.clone();
-        let mut core = self.core(id, name, created, ledger.clone());
+        let mut core = self.core(id, name, created, ledger);
         if vault.is_none() {
             core.vault = LedgerVault::new(ledger, &core.id);
         }
         core
     }
 
-    fn core(self, id: StoreId, name: StoreName, created: SystemTime, ledger: Ledger) -> Core {
-        let Self { backend, vault, clock, principal, limits } = self;
-        let mut core = Core::new(id, name, created, backend, clock, ledger);
-        core.limits = limits;
+    fn core(self, id: StoreId, name: StoreName, created: SystemTime, ledger: &Ledger) -> Core {
+        let Self { backend, id: _, vault, clock, principal, limits } = self;
+        let mut core = Core::new(id, name, created, backend, clock, limits, ledger);
         if let Some(vault) = vault {
             core.vault = vault;
         }

@@ -219,7 +219,8 @@ impl KeyStore<Connected> {
     /// # Cancel safety
     ///
     /// Dropped before it resolves, the change has either not happened, or it has and only the old connection
-    /// waits for its goodbye; [`describe`](KeyStore::describe) tells which.
+    /// waits for its goodbye; [`describe`](KeyStore::describe) tells which. Dropped while it was being written down, the
+    /// catalogue may have it although the store does not: update again.
     pub async fn update(&mut self, change: LiveChange) -> Result<(), UpdateError> {
         self.state.update(&mut self.core, change.into()).await
     }

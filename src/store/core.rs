@@ -10,14 +10,14 @@ use futures_util::future::BoxFuture;
 use super::attempt::{self, Attempt};
 use super::disconnected::UpdateError;
 use super::guard::{Shielded, ask};
-use super::register::{Kept, Register, keep_outcome, unrecorded};
+use super::register::{Kept, Register, keep_failure, unrecorded};
 use crate::backend::{
     Backend, Change, ConnectReason, ConnectRequest, ConnectionError, ConnectionErrorCode, CustomKeyStoreType,
     InvalidChange, MemoryVault, RequestId, StoreConfiguration, StoreName, Vault,
 };
 use crate::catalog::{CatalogError, Ledger};
 use crate::clock::Clock;
-use crate::key::Keyring;
+use crate::key::{Keyring, Timing};
 use crate::store_id::StoreId;
 
 /// What a store is in every state. States hold the rest.
@@ -66,10 +66,12 @@ impl Core {
         created: SystemTime,
         backend: Arc<dyn Backend>,
         clock: Arc<dyn Clock>,
-        ledger: Ledger,
+        limits: Limits,
+        ledger: &Ledger,
     ) -> Self {
         let configuration = backend.configuration();
-        let ring = Keyring::new(ledger, id.clone(), Arc::clone(&clock));
+        let timing = Timing { clock: Arc::clone(&clock), limit: limits.call_timeout };
+        let ring = Keyring::of(ledger, &id, timing);
         ring.set_cluster(configuration.cluster_id());
         Self {
             id,
@@ -80,8 +82,8 @@ impl Core {
             vault: Arc::new(MemoryVault::new()),
             clock,
             principal: "custom-key-store".into(),
-            limits: Limits::default(),
-            ring: Arc::new(ring),
+            limits,
+            ring,
             register: None,
         }
     }
@@ -126,7 +128,7 @@ impl Core {
         let Some(register) = self.register.clone() else { return attempt };
         let recorded = async move {
             register.keep(Kept::Connected).await.map_err(unrecorded)?;
-            keep_outcome(&register, attempt.await).await
+            keep_failure(&register, attempt.await).await
         };
         Shielded::new(recorded.boxed())
     }

@@ -69,7 +69,7 @@ impl KeyStore<Failed> {
         self.error_code().advice(Some(self.store_type()))
     }
 
-    /// Disconnects. Resolves at once when awaited: there is no connection.
+    /// Disconnects. There is no connection: what is awaited is that it is written down, if the store is kept.
     #[must_use = "a disconnect makes progress only while it is awaited; dropped, it skips the goodbye"]
     pub fn disconnect(self) -> KeyStore<Disconnecting> {
         let Self { core, state } = self;

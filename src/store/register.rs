@@ -12,6 +12,7 @@ use crate::backend::{
 };
 use crate::catalog::{CatalogError, CatalogErrorKind, Claim, Ledger, Record, Stored, Table, base64_text};
 use crate::epoch;
+use crate::key::Timing;
 use crate::secret::SecretBytes;
 use crate::store_id::StoreId;
 
@@ -53,6 +54,7 @@ impl Record for StoreRecord {
 /// Writes down what becomes of a store. One that is ephemeral has none.
 pub(super) struct Register {
     ledger: Ledger,
+    timing: Timing,
     /// As it was last seen. A write that was cancelled leaves it behind, which the next one finds out.
     latest: Mutex<Stored<StoreRecord>>,
     /// Held as long as the store is, so that nobody opens it twice.
@@ -70,20 +72,21 @@ impl Register {
             configuration: core.configuration.clone(),
             state: Kept::Disconnected,
         };
-        ledger.commit(vec![ledger.insert(&record)?]).await?;
-        Ok(Self::new(ledger, Stored { record, version: 1 }, claim))
+        let timing = Timing { clock: Arc::clone(&core.clock), limit: core.limits.call_timeout };
+        timing.bounded(ledger.commit(vec![ledger.insert(&record)?])).await?;
+        Ok(Self::new(ledger, Stored { record, version: 1 }, claim, timing))
     }
 
     /// Finds a store that was created before.
-    pub(super) async fn open(ledger: &Ledger, id: &StoreId) -> Result<Self, CatalogError> {
+    pub(super) async fn open(ledger: &Ledger, id: &StoreId, timing: Timing) -> Result<Self, CatalogError> {
         let claim = ledger.claim(id)?;
-        let found = ledger.read(id.as_str()).await?;
+        let found = timing.bounded(ledger.read(id.as_str())).await?;
         let not_found = || CatalogError::at(CatalogErrorKind::NotFound, Table::Stores, id.as_str());
-        Ok(Self::new(ledger, found.ok_or_else(not_found)?, claim))
+        Ok(Self::new(ledger, found.ok_or_else(not_found)?, claim, timing))
     }
 
-    fn new(ledger: &Ledger, latest: Stored<StoreRecord>, claim: Claim) -> Self {
-        Self { ledger: ledger.clone(), latest: Mutex::new(latest), _claim: claim }
+    fn new(ledger: &Ledger, latest: Stored<StoreRecord>, claim: Claim, timing: Timing) -> Self {
+        Self { ledger: ledger.clone(), timing, latest: Mutex::new(latest), _claim: claim }
     }
 
     pub(super) fn latest(&self) -> Stored<StoreRecord> {
@@ -99,30 +102,51 @@ impl Register {
         &self,
         change: impl Fn(&mut StoreRecord) + Send + Sync,
     ) -> Result<(), CatalogError> {
-        match self.try_write(&change, self.latest()).await {
+        let Stored { mut record, version } = self.latest();
+        change(&mut record);
+        match self.put(record, version).await {
+            // A write of ours that was cut off took place after all: nobody else has the store.
             Err(error) if error.kind() == CatalogErrorKind::Conflict => {
-                // A write of ours that was cancelled took place after all: nobody else has the store.
-                let id = self.latest().record.id;
-                let found = self.ledger.read(id.as_str()).await?;
-                self.try_write(&change, found.ok_or(error)?).await
+                let Stored { mut record, version } = self.look_again().await?;
+                change(&mut record);
+                self.put(record, version).await
+            }
+            // It may have taken place.
+            Err(error) if error.kind() == CatalogErrorKind::Unavailable => {
+                let found = self.look_again().await.map_err(|_| error.clone())?;
+                if found.version == version + 1 { Ok(()) } else { Err(error) }
             }
             other => other,
         }
     }
 
-    async fn try_write(
-        &self,
-        change: &(impl Fn(&mut StoreRecord) + Send + Sync),
-        mut stored: Stored<StoreRecord>,
-    ) -> Result<(), CatalogError> {
-        let edit = self.ledger.replace(stored.version, {
-            change(&mut stored.record);
-            &stored.record
-        })?;
-        self.ledger.commit(vec![edit]).await?;
-        stored.version += 1;
-        *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = stored;
+    /// Takes the store away, and what its backend kept.
+    pub(super) async fn delete(&self) -> Result<(), CatalogError> {
+        let id = self.latest().record.id;
+        let vault: Option<Stored<VaultRecord>> = self.timing.bounded(self.ledger.read(id.as_str())).await?;
+        let store = self.look_again().await?;
+        let edits = std::iter::once(Ledger::delete(&store)).chain(vault.iter().map(Ledger::delete));
+        self.timing.bounded(self.ledger.commit(edits.collect())).await
+    }
+
+    async fn put(&self, record: StoreRecord, version: u64) -> Result<(), CatalogError> {
+        let edit = self.ledger.replace(version, &record)?;
+        self.timing.bounded(self.ledger.commit(vec![edit])).await?;
+        self.remember(Stored { record, version: version + 1 });
         Ok(())
+    }
+
+    async fn look_again(&self) -> Result<Stored<StoreRecord>, CatalogError> {
+        let id = self.latest().record.id;
+        let found = self.timing.bounded(self.ledger.read(id.as_str())).await?;
+        let not_found = || CatalogError::at(CatalogErrorKind::NotFound, Table::Stores, id.as_str());
+        let found: Stored<StoreRecord> = found.ok_or_else(not_found)?;
+        self.remember(found.clone());
+        Ok(found)
+    }
+
+    fn remember(&self, stored: Stored<StoreRecord>) {
+        *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = stored;
     }
 }
 
@@ -132,21 +156,16 @@ impl fmt::Debug for Register {
     }
 }
 
-/// Writes down the outcome of an attempt to connect.
-pub(super) async fn keep_outcome<T>(
+/// Writes down that an attempt failed. One that succeeded was written down before it began.
+pub(super) async fn keep_failure<T>(
     register: &Register,
     outcome: Result<T, ConnectionError>,
 ) -> Result<T, ConnectionError> {
-    let state = match &outcome {
-        Ok(_) => Kept::Connected,
-        Err(error) => Kept::Failed(error.code()),
-    };
-    match (register.keep(state).await, outcome) {
-        (Ok(()), outcome) => outcome,
-        // What the key manager said is worth more.
-        (Err(_), Err(error)) => Err(error),
-        (Err(error), Ok(_)) => Err(unrecorded(error)),
+    if let Err(error) = &outcome {
+        // Should this fail, a restart tries again; and what the key manager said is worth more.
+        let _ = register.keep(Kept::Failed(error.code())).await;
     }
+    outcome
 }
 
 /// An attempt cannot be written down, and does not take place: after a restart nobody would know of it.

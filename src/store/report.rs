@@ -30,7 +30,7 @@ pub struct DisconnectReport {
     /// How long it took, from its first poll.
     pub duration: Duration,
     /// Why it could not be written down, if it could not: after a restart the store would connect again. It is
-    /// disconnected all the same.
+    /// disconnected all the same; [`record`](crate::KeyStore::record) tries again.
     pub unrecorded: Option<CatalogError>,
 }
 

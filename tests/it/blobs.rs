@@ -209,6 +209,19 @@ async fn what_the_key_manager_gets_wrong_is_its_own_fault() {
 }
 
 #[tokio::test]
+async fn a_key_manager_that_decrypts_to_something_else_is_named() {
+    // XKS-C-71: the outer layer was decrypted, and the inner one is not what was encrypted.
+    let (manager, store, id) = external().await;
+    let blob = store.encrypt(&id, b"x", &context()).await.unwrap();
+    manager.inject(Method::Decrypt, Fault::Corrupt);
+    let error = store.decrypt(blob.as_bytes(), &context()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Backend(BackendErrorKind::InvalidResponse));
+    let detail = error.backend_error().unwrap().detail().unwrap();
+    assert!(detail.contains("something else than was encrypted"), "{detail}");
+    assert_eq!(store.decrypt(blob.as_bytes(), &context()).await.unwrap().expose(), b"x");
+}
+
+#[tokio::test]
 async fn the_key_manager_sees_neither_plaintext_nor_context() {
     use std::sync::Arc;
 

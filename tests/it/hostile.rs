@@ -671,10 +671,10 @@ fn a_waker_that_panics_stops_neither_clock() {
 
     // The machine's timer is one thread for the whole process.
     let clock = SystemClock;
-    let mut bad = clock.sleep(Duration::from_millis(1));
+    let mut bad = clock.sleep(Duration::from_millis(100));
     assert!(bad.as_mut().poll(&mut Context::from_waker(&grenade)).is_pending());
     for _ in 0..3 {
-        block_on(clock.sleep(Duration::from_millis(5)));
+        block_on(clock.sleep(Duration::from_millis(50)));
     }
 }
 

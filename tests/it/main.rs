@@ -15,6 +15,7 @@ mod ledger;
 mod machine;
 mod recording;
 mod restart;
+mod reviewed;
 mod sealing;
 mod secrets;
 mod software;

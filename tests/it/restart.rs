@@ -263,7 +263,7 @@ async fn a_store_is_opened_by_a_backend_of_its_type() {
     let id = store.id().clone();
     drop(store);
     let error = KeyStore::builder(crate::support::cluster()).open(&ledger, &id).await.unwrap_err();
-    assert_eq!(error.kind(), CatalogErrorKind::Conflict);
+    assert_eq!(error.kind(), CatalogErrorKind::OtherType);
 }
 
 #[tokio::test]

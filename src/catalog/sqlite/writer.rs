@@ -12,6 +12,7 @@ use super::failure::failure;
 use super::rows::make;
 use crate::catalog::edit::Edit;
 use crate::catalog::error::{CatalogError, CatalogErrorKind as Kind};
+use crate::catalog::row::Table;
 
 /// Transactions are begun and ended by plain statements, not by sqlx's `Transaction`: that one does not notice when
 /// SQLite has rolled back by itself, as it does when the medium is full, and would never begin another.
@@ -23,6 +24,16 @@ pub(super) struct Writer {
     /// Whether the log holds what was deleted.
     owed: AtomicBool,
     reading: Arc<()>,
+}
+
+/// Whether what was there must be gone: whatever is deleted, and a secret that was sealed anew, which somebody may
+/// unseal still.
+fn erases(edit: &Edit) -> bool {
+    match edit {
+        Edit::Insert(_) => false,
+        Edit::Replace(row) => matches!(row.table, Table::Catalog | Table::Vaults),
+        Edit::Delete { .. } => true,
+    }
 }
 
 impl Writer {
@@ -45,7 +56,7 @@ impl Writer {
         let mut connection = self.connection.lock().await;
         let connection = connection.as_mut().ok_or_else(|| CatalogError::new(Kind::Closed))?;
         self.settle_on(connection).await?;
-        if edits.iter().any(|edit| matches!(edit, Edit::Delete { .. })) {
+        if edits.iter().any(erases) {
             self.owed.store(true, Ordering::Release);
         }
         let unless_left = Unsettles(&self.unsettled);

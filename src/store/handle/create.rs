@@ -20,7 +20,8 @@ impl Handle {
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput) for a key of the other kind of store,
     /// [`ExternalKeyInUse`](crate::ErrorKind::ExternalKeyInUse),
     /// [`UnsuitableExternalKey`](crate::ErrorKind::UnsuitableExternalKey),
-    /// [`NotConnected`](crate::ErrorKind::NotConnected), [`Catalog`](crate::ErrorKind::Catalog), and
+    /// [`NotConnected`](crate::ErrorKind::NotConnected) (the key may have been created all the same, if the store was
+    /// disconnected meanwhile), [`Catalog`](crate::ErrorKind::Catalog), and
     /// [`Backend`](crate::ErrorKind::Backend) for what the key manager answers, where
     /// [`KeyNotFound`](crate::backend::BackendErrorKind::KeyNotFound) means that it has no such external key.
     ///
@@ -29,22 +30,27 @@ impl Handle {
     /// Dropped before it resolves, the KMS key may have been created. A key that the cluster made for nothing is
     /// listed as an [orphan](crate::Keys::orphans).
     pub async fn create_key(&self, new: &NewKey) -> Result<KeyMetadata, Error> {
+        new.check()?;
         let inconsistent = |expected| {
             let problem = Problem::Inconsistent { with: "CustomKeyStoreType" };
             Err(InvalidValue::new("XksKeyId", expected, problem).into())
         };
         let id = KeyId::generate();
         let arn = id.arn(self.shared.ring.ledger().identity());
-        match (self.shared.store_type, new.external_key()) {
+        let created = match (self.shared.store_type, new.external_key()) {
             (CustomKeyStoreType::ExternalKeyStore, Some(key)) => {
-                self.create_external(id, &arn, new, key).await
+                self.create_external(id, &arn, new, key).await?
             }
-            (CustomKeyStoreType::AwsCloudhsm, None) => self.create_generated(id, &arn, new).await,
-            (CustomKeyStoreType::ExternalKeyStore, None) => inconsistent("a key of the external key manager"),
+            (CustomKeyStoreType::AwsCloudhsm, None) => self.create_generated(id, &arn, new).await?,
+            (CustomKeyStoreType::ExternalKeyStore, None) => {
+                return inconsistent("a key of the external key manager");
+            }
             (CustomKeyStoreType::AwsCloudhsm, Some(_)) => {
-                inconsistent("none, since the cluster makes the key")
+                return inconsistent("none, since the cluster makes the key");
             }
-        }
+        };
+        // Nothing is delivered when a disconnect is over, which does not wait for the catalogue.
+        if self.shared.slot.current().is_some() { Ok(created) } else { Err(Error::ABANDONED) }
     }
 
     async fn create_external(
@@ -55,6 +61,9 @@ impl Handle {
         key: &BackingKeyId,
     ) -> Result<KeyMetadata, Error> {
         let ring = &self.shared.ring;
+        if !self.is_connected() {
+            return Err(Error::NOT_CONNECTED);
+        }
         ring.refuse_taken(key).await?;
         let description = call!(self, &Operation::CREATE_KEY, describe_key, |metadata| {
             DescribeKeyRequest::new(metadata.with_kms_key_arn(arn.as_str()), key)

@@ -1,7 +1,10 @@
 //! What a KMS key is for.
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
+
+use futures_util::future::{Either, select};
 
 use super::{Handle, as_long_as, supervise, within};
 use crate::backend::{Ciphertext, DecryptRequest, EncryptRequest, Operation, RequestId};
@@ -96,10 +99,11 @@ impl Handle {
         destination: &KeyId,
         destination_context: &EncryptionContext,
     ) -> Result<CiphertextBlob, Error> {
+        let opening = self.opening(None, blob, source_context).await?;
         // Before anything is decrypted for nothing.
         let destination = self.ready(destination).await?;
         let operation = Operation::RE_ENCRYPT;
-        let plaintext = self.decrypt_for(&operation, None, blob, source_context).await?;
+        let plaintext = self.open(&operation, opening).await?;
         self.encrypt_under(&destination, &operation, plaintext.expose(), destination_context).await
     }
 
@@ -184,13 +188,19 @@ impl Handle {
             ring.refuse_unless_there(id).await?;
             return Err(Error::NOT_CONNECTED);
         }
-        let key = ring.ready(id).await?;
+        if let Some(key) = ring.kept(id) {
+            return Ok(key);
+        }
+        let loaded = pin!(ring.load(id));
+        let Either::Left((key, _)) = select(loaded, pin!(self.closed())).await else {
+            return Err(Error::NOT_CONNECTED);
+        };
         if !self.is_connected() {
             // Whoever disconnects wipes what is ready, and may have done so before this key was.
             ring.forget(id);
             return Err(Error::NOT_CONNECTED);
         }
-        Ok(key)
+        key
     }
 
     async fn encrypt_under(
@@ -240,7 +250,12 @@ impl Handle {
         blob: &[u8],
         context: &EncryptionContext,
     ) -> Result<SecretBytes, Error> {
-        let Opening { blob, key, digest } = self.opening(key, blob, context).await?;
+        let opening = self.opening(key, blob, context).await?;
+        self.open(operation, opening).await
+    }
+
+    async fn open(&self, operation: &Operation, opening: Opening<'_>) -> Result<SecretBytes, Error> {
+        let Opening { blob, key, digest } = opening;
         let aad = additional_authenticated_data(&digest);
         let ciphertext = blob.ciphertext();
         let decrypted = call!(self, operation, decrypt, |metadata| {

@@ -1,0 +1,110 @@
+//! Stores that are kept in a catalogue: which there are, and the end of one.
+
+use std::fmt;
+
+use super::KeyStore;
+use super::describe::Description;
+use super::disconnected::Disconnected;
+use super::register::StoreRecord;
+use crate::catalog::{CatalogError, Ledger, Record as _};
+use crate::error::Error;
+use crate::key::{Page, PageRequest};
+
+/// What is kept of stores.
+impl Ledger {
+    /// The stores that are kept, in the order of their ids, each as `DescribeCustomKeyStores` prints it. `CONNECTED` says
+    /// that the store is, or is to be, connected: what becomes of one that somebody has open, he knows.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) for the marker of another list, and
+    /// [`Catalog`](crate::ErrorKind::Catalog).
+    ///
+    /// # Cancel safety
+    ///
+    /// May be dropped at will.
+    pub async fn stores(&self, page: &PageRequest) -> Result<Page<Description>, Error> {
+        const LIST: &str = "stores";
+        let after = page.after_id(LIST)?;
+        let found = self.list::<StoreRecord>(None, after, page.limit() + 1).await?;
+        Ok(Page::new(LIST, page.limit(), found, |row| row.record.id(), |row| Description::kept(row.record)))
+    }
+}
+
+/// What is kept of a store.
+impl KeyStore<Disconnected> {
+    /// Deletes the store, which must have no KMS keys: those must have been deleted, and not only scheduled to be. What
+    /// is in the key manager stays as it is. A store in memory alone is just dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`DeleteError`], which gives the store back.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, the store is dropped, and is deleted or not.
+    pub async fn delete(self) -> Result<(), DeleteError> {
+        let Some(register) = self.core.register.clone() else { return Ok(()) };
+        let first = match PageRequest::first(1) {
+            Ok(first) => self.keys().list(&first).await,
+            Err(error) => Err(error.into()),
+        };
+        let deleted = match first {
+            Ok(keys) if keys.items.is_empty() => register.delete().await.map_err(Error::from),
+            Ok(_) => return Err(DeleteError { store: Box::new(self), error: None }),
+            Err(error) => Err(error),
+        };
+        deleted.map_err(|error| DeleteError { store: Box::new(self), error: Some(error) })
+    }
+
+    /// Writes down that the store is disconnected, where the disconnect itself
+    /// [could not](crate::DisconnectReport::unrecorded). Does nothing for a store in memory alone.
+    ///
+    /// # Errors
+    ///
+    /// What the catalogue answers.
+    ///
+    /// # Cancel safety
+    ///
+    /// May be dropped at will.
+    pub async fn record(&self) -> Result<(), CatalogError> {
+        self.core.recorded_disconnect().await.map_or(Ok(()), Err)
+    }
+}
+
+/// A store was not deleted.
+#[derive(Debug)]
+pub struct DeleteError {
+    store: Box<KeyStore<Disconnected>>,
+    /// `None` when it has keys.
+    error: Option<Error>,
+}
+
+impl DeleteError {
+    /// Whether the store has KMS keys still (AWS: `CustomKeyStoreHasCMKsException`).
+    #[must_use]
+    pub const fn has_keys(&self) -> bool {
+        self.error.is_none()
+    }
+
+    /// The store, as it was.
+    pub fn into_store(self) -> KeyStore<Disconnected> {
+        *self.store
+    }
+}
+
+impl fmt::Display for DeleteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let id = self.store.id();
+        match &self.error {
+            None => write!(f, "the custom key store {id} was not deleted, since it has KMS keys"),
+            Some(_) => write!(f, "the custom key store {id} was not deleted"),
+        }
+    }
+}
+
+impl std::error::Error for DeleteError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.error.as_ref().map(|error| error as &(dyn std::error::Error + 'static))
+    }
+}
