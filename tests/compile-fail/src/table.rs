@@ -120,6 +120,18 @@ pub(crate) const METHODS: &[Row] = &[
         legal: &[(&[Disconnected, Connected], "assert!(outcome.is_ok())")],
     },
     Row {
+        method: "record",
+        receiver: Borrowed,
+        call: "store.record().await",
+        legal: &[(&[Disconnected], "assert!(outcome.is_ok())")],
+    },
+    Row {
+        method: "delete",
+        receiver: Taken,
+        call: "store.delete()",
+        legal: &[(&[Disconnected], "assert!(outcome.await.is_ok())")],
+    },
+    Row {
         method: "disconnect_report",
         receiver: Borrowed,
         call: "store.disconnect_report()",

@@ -14,6 +14,11 @@ async fn connect_while_disconnected(store: KeyStore<Disconnected>) {
     store.id();
 }
 
+async fn delete_while_disconnected(store: KeyStore<Disconnected>) {
+    let _next = store.delete();
+    store.id();
+}
+
 async fn await_while_connecting(store: KeyStore<Connecting>) {
     let _next = async move { store.await };
     store.id();

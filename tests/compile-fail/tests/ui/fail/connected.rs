@@ -15,6 +15,8 @@ async fn illegal(mut store: KeyStore<Connected>) {
     store.connect();
     store.probe().await;
     store.update(Change::new().cluster_id(cluster())).await;
+    store.record().await;
+    store.delete();
     store.disconnect_report();
     store.await;
     store.settled().await;

@@ -14,6 +14,10 @@ async fn connect_while_disconnected(store: KeyStore<Disconnected>) {
     store.connect();
 }
 
+async fn delete_while_disconnected(store: KeyStore<Disconnected>) {
+    store.delete();
+}
+
 async fn await_while_connecting(store: KeyStore<Connecting>) {
     store.await;
 }

@@ -16,6 +16,8 @@ async fn illegal(mut store: KeyStore<Failed>) {
     store.probe().await;
     store.update(Change::new().cluster_id(cluster())).await;
     store.update(LiveChange::new().name(name())).await;
+    store.record().await;
+    store.delete();
     store.disconnect_report();
     store.await;
     store.settled().await;

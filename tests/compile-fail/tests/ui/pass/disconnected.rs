@@ -71,6 +71,16 @@ fn main() {
         }
         {
             let mut store = disconnected().await;
+            let outcome = store.record().await;
+            assert!(outcome.is_ok());
+        }
+        {
+            let mut store = disconnected().await;
+            let outcome = store.delete();
+            assert!(outcome.await.is_ok());
+        }
+        {
+            let mut store = disconnected().await;
             let outcome = store.disconnect_report();
             assert!(outcome.is_none());
         }
