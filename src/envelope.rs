@@ -33,6 +33,9 @@
 //!
 //! # What becomes of data keys that are kept
 //!
+//! An envelope belongs to the handle that its [`StoreKey`] was made of, which ends with the connection: after connecting
+//! again make another one, or give the new handle to [`StoreKey::reconnect`].
+//!
 //! A data key is kept for a time ([`EnvelopeBuilder::max_age`]) and seals a limited number of messages and bytes.
 //! Many who want the same one at the same time cause one call of the source.
 //!

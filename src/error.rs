@@ -57,7 +57,7 @@ pub enum ErrorKind {
     InvalidInput,
     /// The ciphertext, the key or the encryption context is not what was used to encrypt. Do not retry.
     InvalidCiphertext,
-    /// The ciphertext blob was made by a newer release. Use that one.
+    /// The ciphertext blob was made by a newer release, or it is none. Use that one.
     UnknownVersion,
     /// The store has no such KMS key (AWS: `NotFoundException`). Do not retry.
     KeyNotFound,
@@ -245,7 +245,10 @@ impl fmt::Display for Error {
             Repr::InvalidInput(error) => error.fmt(f),
             Repr::InvalidCiphertext => f.write_str("the ciphertext is invalid"),
             Repr::UnknownVersion(version) => {
-                write!(f, "the ciphertext blob is of version {version}, which this release does not know")
+                write!(
+                    f,
+                    "the ciphertext blob is of version {version}, which this release does not know, or it is none"
+                )
             }
             Repr::About(kind, what) => write!(f, "{} ({what})", kind.text()),
             Repr::Catalog(_) => f.write_str("the catalogue of the custom key store refused or failed"),

@@ -53,8 +53,7 @@ pub enum ConnectReason {
     Update,
     /// A dry run: would it connect? The connection is closed again.
     Probe,
-    /// A store that was connected when its process ended is connected again. For restarts, which come with the
-    /// catalogue: no store asks so yet.
+    /// A store that was connected when its process ended is connected again.
     Resume,
 }
 
@@ -114,7 +113,13 @@ impl ConnectionError {
     /// The code for a call that failed while connecting to a key manager of this type.
     #[must_use]
     pub fn from_call(store_type: CustomKeyStoreType, error: BackendError) -> Self {
-        Self::new(code_of(store_type, error.kind())).with_source(error)
+        let detail = error.detail().map(str::to_owned);
+        let made = Self::new(code_of(store_type, error.kind())).with_source(error);
+        // What the operator's log needs most should not take a look at the source.
+        match detail {
+            Some(detail) => made.with_detail(detail),
+            None => made,
+        }
     }
 
     /// No instance of a key manager of this type serves.

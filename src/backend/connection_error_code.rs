@@ -274,8 +274,8 @@ impl ConnectionErrorCode {
                 Some(ExternalKeyStore),
                 true,
                 "the external key store proxy gave an answer that makes no sense",
-                "Disconnect the store and connect again. If it happens again, report the error's source to \
-                 the vendor of the proxy.",
+                "Disconnect the store and connect again. If it happens again, look at the error's detail: \
+                 the owner of the keys may have suspended them. Otherwise report it to the vendor of the proxy.",
                 ProxyOperator,
             ),
             Self::XksProxyInvalidConfiguration => new(

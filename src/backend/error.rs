@@ -169,7 +169,7 @@ kinds! {
     InvalidRequest, retryable: false, "the key manager found the request invalid";
     /// The key owner's decision: the key, or the whole key manager, is disabled or blocked
     /// (`InvalidStateException`). Do not retry before it is enabled again.
-    InvalidKeyState, retryable: false, "the key is disabled in the key manager";
+    InvalidKeyState, retryable: false, "the key, or the whole key manager, is disabled";
     /// The ciphertext, its metadata or the authenticated data is not what an encryption gave
     /// (`InvalidCiphertextException`). Do not retry.
     InvalidCiphertext, retryable: false, "the ciphertext is invalid";

@@ -47,6 +47,32 @@ impl Ledger {
     /// Writes a copy of everything as it is now, whatever is changed meanwhile. Nothing in it is in the clear, but for
     /// whose catalogue it is. Whoever has it and the sealer has the keys.
     ///
+    /// The writer is flushed; making what it wrote durable is yours. It is one of `futures`: `AllowStdIo` turns one of
+    /// `std` into it, and `tokio_util::compat` one of tokio.
+    ///
+    /// ```
+    /// # use custom_key_store::backend::AccountId;
+    /// # use custom_key_store::catalog::{Ledger, MemoryCatalog};
+    /// # use custom_key_store::{Identity, Partition, Region, SealingKey};
+    /// use futures::io::AllowStdIo;
+    ///
+    /// # futures::executor::block_on(async {
+    /// # let identity =
+    /// #     Identity::new(Partition::new("aws")?, Region::new("eu-central-1")?, AccountId::new("111122223333")?);
+    /// # let sealer = SealingKey::generate();
+    /// # let ledger = Ledger::create(MemoryCatalog::new(), &sealer, identity).await?;
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("stores.backup");
+    /// let mut file = AllowStdIo::new(std::fs::File::create(&path)?);
+    /// ledger.backup(&mut file).await?;
+    /// file.into_inner().sync_all()?;
+    ///
+    /// let mut file = AllowStdIo::new(std::fs::File::open(&path)?);
+    /// let restored = Ledger::restore(MemoryCatalog::new(), &sealer, &mut file).await?;
+    /// assert!(restored.verify().await?.altered.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`Unavailable`](CatalogErrorKind::Unavailable) when the writer fails, and what the catalogue answers. What was
@@ -92,8 +118,9 @@ impl Ledger {
     ///
     /// [`Corrupt`](CatalogErrorKind::Corrupt) when the backup is cut short, damaged, or none;
     /// [`Sealer`](CatalogErrorKind::Sealer), [`Unavailable`](CatalogErrorKind::Unavailable) when the reader fails,
-    /// [`AlreadyExists`](CatalogErrorKind::AlreadyExists) when the catalogue is not empty, and what it answers. What was
-    /// begun is no catalogue: start with an empty one again.
+    /// [`AlreadyExists`](CatalogErrorKind::AlreadyExists) when the catalogue is not empty, and what it answers. The
+    /// catalogue is dropped, and is none: after `Sealer` it is empty still, and may be opened and tried again; after any
+    /// other error start with a new one.
     ///
     /// # Cancel safety
     ///

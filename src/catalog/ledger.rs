@@ -130,7 +130,8 @@ impl Ledger {
     ///
     /// # Errors
     ///
-    /// [`NotFound`](CatalogErrorKind::NotFound) when nobody made one, [`Sealer`](CatalogErrorKind::Sealer) when the
+    /// The catalogue is dropped, and owned no more a moment later. [`NotFound`](CatalogErrorKind::NotFound) when nobody
+    /// made one, [`Sealer`](CatalogErrorKind::Sealer) when the
     /// sealer is not the one it is sealed by, or fails; [`Altered`](CatalogErrorKind::Altered), and what the catalogue
     /// answers.
     ///
@@ -225,7 +226,8 @@ impl Ledger {
         Ok(found)
     }
 
-    /// Gives the catalogue up, so that another may open it. Every store on it must be done with before.
+    /// Gives the catalogue up, so that another may open it. Disconnect every store on it before: one that is connected
+    /// can then use no key that is not ready, and its disconnect cannot be written down.
     ///
     /// # Errors
     ///

@@ -122,7 +122,8 @@ impl SqliteCatalog {
         Self::builder().open(path).await
     }
 
-    /// Opens a catalogue to look at it, whoever owns it. Every commit is refused as [`ReadOnly`](Kind::ReadOnly).
+    /// Opens a catalogue to look at it, whoever owns it. Every commit is refused as [`ReadOnly`](Kind::ReadOnly): a ledger
+    /// on it lists stores and keys, and verifies; a store that is opened on it cannot connect.
     ///
     /// The folder must be writable nevertheless, unless an owner has it open: SQLite keeps track of readers there.
     ///

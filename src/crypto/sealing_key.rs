@@ -69,9 +69,6 @@ impl SealingKey {
     /// its owner; [`NotAKeyFile`](SealErrorKind::NotAKeyFile) when it holds something else, or is damaged.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, SealError> {
         let mut file = File::open(path).map_err(cannot)?;
-        if !is_private(&file).map_err(cannot)? {
-            return Err(SealError::new(SealErrorKind::FileIsNotPrivate));
-        }
         // One byte more than it should hold, so that a longer file is seen.
         let mut content = Zeroizing::new([0; FILE_LEN + 1]);
         let mut length = 0;
@@ -83,7 +80,12 @@ impl SealingKey {
                 Err(error) => return Err(cannot(error)),
             }
         }
-        decode(&content[..length]).ok_or_else(|| SealError::new(SealErrorKind::NotAKeyFile))
+        let key = decode(&content[..length]).ok_or_else(|| SealError::new(SealErrorKind::NotAKeyFile))?;
+        if is_private(&file).map_err(cannot)? {
+            Ok(key)
+        } else {
+            Err(SealError::new(SealErrorKind::FileIsNotPrivate))
+        }
     }
 
     /// Makes a random key and a file of it, which only its owner may read (Unix: mode 0600). Returns when the file is

@@ -23,6 +23,10 @@ use crate::value::{InvalidValue, Problem};
 /// [`InvalidCiphertext`](ErrorKind::InvalidCiphertext). A call needs a deadline of its own; dropping it must do no
 /// harm. The methods that are not async are called with each use of a data key: they must be quick.
 #[async_trait]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` gives no data keys",
+    note = "for a KMS key of a store, `StoreKey::new(&store.handle(), key_id)` does"
+)]
 pub trait DataKeys: fmt::Debug + Send + Sync + 'static {
     /// The KMS key that new data keys are wrapped under: always the same.
     fn key(&self) -> &KeyArn;

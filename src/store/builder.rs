@@ -157,7 +157,13 @@ impl StoreBuilder {
         if core.store_type() == CustomKeyStoreType::ExternalKeyStore {
             probe(&core, &core.backend, ConnectReason::Create).await?;
         }
-        core.register = Some(Arc::new(Register::create(ledger, &core).await?));
+        match Register::create(ledger, &core).await {
+            Ok(register) => core.register = Some(Arc::new(register)),
+            Err(error) if error.kind() == CatalogErrorKind::UniqueTaken => {
+                return Err(CreateError::NameTaken(core.name));
+            }
+            Err(error) => return Err(error.into()),
+        }
         Ok(KeyStore { core: Box::new(core), state: Disconnected::never_connected() })
     }
 
@@ -167,6 +173,21 @@ impl StoreBuilder {
     /// panics if that does.
     ///
     /// The backend is to be the one that the store was created or last updated with; what it says of itself counts.
+    ///
+    /// Whatever the state, this ends with a connected store, or says why not:
+    ///
+    /// ```
+    /// # use custom_key_store::{AnyKeyStore, Connected, ConnectionState, KeyStore};
+    /// async fn connected(mut store: AnyKeyStore) -> Result<KeyStore<Connected>, AnyKeyStore> {
+    ///     if store.settled().await == ConnectionState::Failed && store.disconnect().is_ok() {
+    ///         store.settled().await;
+    ///     }
+    ///     if store.state() == ConnectionState::Disconnected && store.connect().is_ok() {
+    ///         store.settled().await;
+    ///     }
+    ///     store.try_into().map_err(custom_key_store::WrongState::into_store)
+    /// }
+    /// ```
     ///
     /// # Errors
     ///
@@ -219,7 +240,10 @@ pub enum CreateError {
     /// The key manager cannot be used with this configuration.
     #[error("the custom key store was not created, since its key manager cannot be used so ({})", .0.code())]
     Refused(#[from] ConnectionError),
-    /// The catalogue refused or failed: [`UniqueTaken`](CatalogErrorKind::UniqueTaken) when another store has the name.
+    /// Another store of the catalogue has the name (AWS: `CustomKeyStoreNameInUseException`).
+    #[error("the custom key store was not created, since another one is named {:?}", .0.as_str())]
+    NameTaken(StoreName),
+    /// The catalogue refused or failed.
     #[error("the custom key store was not created, since it could not be written down")]
     Catalog(#[from] CatalogError),
 }

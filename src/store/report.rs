@@ -53,7 +53,8 @@ impl fmt::Display for DisconnectReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} calls completed, {} dropped by their callers, {} abandoned ({} still running), {} after {:?}",
+            "of the calls in flight {} completed, {} were dropped by their callers, {} abandoned ({} still running); {} after \
+             {:?}",
             self.completed, self.dropped, self.abandoned, self.still_running, self.goodbye, self.duration
         )
     }
