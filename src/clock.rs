@@ -1,7 +1,8 @@
 //! Where time comes from: one trait for wall time, monotonic time and sleeping.
 //!
-//! Every deadline of the crate is measured by a [`Clock`], so tests can drive time by hand with
-//! [`ManualClock`] and nothing needs an async runtime's timer.
+//! Every deadline of a store, a connection or a proxy is measured by a [`Clock`], so tests can drive time by hand with
+//! [`ManualClock`] and a store needs no async runtime's timer. What lies below, such as the head start of one address
+//! before the next and the timeouts of a proxy's listener, goes by the machine's.
 
 mod manual;
 mod system;

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs::{self, OpenOptions};
-use std::io::{ErrorKind, Write as _};
+use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
+use aws_lc_rs::rand;
 use custom_key_store::backend::BackingKeyId;
 use custom_key_store::backend::software::SoftwareKey;
 use custom_key_store::{Sealer as _, SealingKey, SecretBytes};
@@ -23,23 +24,13 @@ pub(crate) struct KeyFile {
 }
 
 impl KeyFile {
-    /// Reads the file, if there is one. Makes the sealing key, if there is none and no file that needs it.
-    pub(crate) async fn open(path: &Path, sealing_key: &Path, tenant: &str) -> Result<Self, Box<dyn Error>> {
-        let shown = |path: &Path, error: &dyn Error| format!("{}: {error}", path.display());
-        let file = match fs::read(path) {
-            Ok(file) => Some(file),
-            Err(error) if error.kind() == ErrorKind::NotFound => None,
-            Err(error) => return Err(shown(path, &error).into()),
-        };
-        let sealer = match SealingKey::from_file(sealing_key) {
-            Err(error) if error.is_not_found() && file.is_none() => SealingKey::create_file(sealing_key),
-            opened => opened,
-        };
-        let sealer = sealer.map_err(|error| shown(sealing_key, &error))?;
+    /// Reads the file, if there is one.
+    pub(crate) async fn open(path: &Path, sealer: SealingKey, tenant: &str) -> Result<Self, Box<dyn Error>> {
         let purpose = format!("xks_proxy: keys of {tenant}");
-        let keys = match file {
-            None => BTreeMap::new(),
-            Some(file) => {
+        let keys = match fs::read(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => BTreeMap::new(),
+            Err(error) => return Err(shown(path, &error).into()),
+            Ok(file) => {
                 let unsealed =
                     sealer.unseal(purpose.as_bytes(), &file).await.map_err(|error| shown(path, &error))?;
                 decode(unsealed.expose()).ok_or_else(|| format!("{}: not a file of keys", path.display()))?
@@ -51,8 +42,8 @@ impl KeyFile {
     /// The key of this id, a new one if it is not in the file yet.
     pub(crate) async fn key(&mut self, id: &BackingKeyId) -> Result<SoftwareKey, Box<dyn Error>> {
         if !self.keys.contains_key(id.as_str()) {
-            // The random bytes of a sealing key are as good as those of any other.
-            let bytes = SecretBytes::from(SealingKey::generate().expose().as_slice());
+            let mut bytes = SecretBytes::new(vec![0; KEY_LEN]);
+            rand::fill(bytes.expose_mut())?;
             self.keys.insert(id.to_string(), bytes);
             self.changed = true;
         }
@@ -74,10 +65,43 @@ impl KeyFile {
             let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&new)?;
             file.write_all(&sealed)?;
             file.sync_all()?;
-            fs::rename(&new, &self.path)
+            fs::rename(&new, &self.path)?;
+            sync_directory(&self.path)
         })();
-        written.map_err(|error| format!("{}: {error}", self.path.display()).into())
+        written.map_err(|error| shown(&self.path, &error).into())
     }
+}
+
+/// The key that all files are sealed under. It is made when there is none, and none of the files, which would need it.
+pub(crate) fn sealing_key<'a>(
+    path: &Path,
+    mut files: impl Iterator<Item = &'a Path>,
+) -> Result<SealingKey, Box<dyn Error>> {
+    match SealingKey::from_file(path) {
+        // What cannot be looked at may be there.
+        Err(error) if error.is_not_found() && files.all(|file| matches!(file.try_exists(), Ok(false))) => {
+            SealingKey::create_file(path)
+        }
+        opened => opened,
+    }
+    .map_err(|error| shown(path, &error).into())
+}
+
+fn shown(path: &Path, error: &dyn Error) -> String {
+    format!("{}: {error}", path.display())
+}
+
+/// Makes the new name durable, which the content alone is not.
+#[cfg(unix)]
+fn sync_directory(path: &Path) -> io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    fs::File::open(parent.unwrap_or_else(|| Path::new(".")))?.sync_all()
+}
+
+// Elsewhere a directory is no file that could be synchronized.
+#[cfg(not(unix))]
+fn sync_directory(_: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 /// Of each key the length of its id, the id, and its bytes.

@@ -12,11 +12,11 @@
 //! ```toml
 //! listen = "127.0.0.1:8000"
 //! # allow_plain_http_beyond_loopback = false
-//! # sealing_key = "sealing.key"        # protects the files of keys; made when there is neither; keep it elsewhere
+//! # sealing_key = "sealing.key"        # protects the files of keys; made when there is none of them; keep it elsewhere
 //!
 //! # [limits]
 //! # connections = 1024
-//! # connections_per_peer = 256         # behind a load balancer, who is the peer then: as many as connections
+//! # connections_per_peer = 64          # behind a load balancer, who is the peer then: as many as connections
 //! # peer_rate = { per_second = 100, burst = 200 }     # of requests, before authentication; absent: none
 //!
 //! # [tls]                              # absent: plain HTTP
@@ -48,6 +48,7 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use custom_key_store::SealingKey;
 use custom_key_store::backend::software::{KeyManager, SoftwareKey};
 use custom_key_store::backend::{
     AccessKeyId, Backend as _, BackingKeyId, ConnectReason, ConnectRequest, KeyStatus, KeyUsages,
@@ -57,7 +58,7 @@ use custom_key_store::xks::Region;
 use custom_key_store::xks::proxy::{
     ClientIdentity, KeyGrant, Proxy, RateLimit, ServeOptions, ServerCertificate, Tenant, TlsOptions, serve,
 };
-use key_file::KeyFile;
+use key_file::{KeyFile, sealing_key};
 use serde::Deserialize;
 use tokio::net::TcpListener;
 
@@ -188,10 +189,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     if let Some(rate) = settings.limits.peer_rate {
         builder = builder.peer_rate_limit(rate.into());
     }
+    let files = || settings.tenant.iter().filter_map(|tenant| tenant.keys_file.as_deref());
+    let sealer = match &settings.sealing_key {
+        Some(path) if files().next().is_some() => Some(sealing_key(path, files())?),
+        _ => None,
+    };
     for tenant in settings.tenant {
-        builder = builder.tenant(
-            tenant_of(tenant, settings.sealing_key.as_deref(), &format!("{scheme}://{address}")).await?,
-        );
+        builder = builder.tenant(tenant_of(tenant, sealer.clone(), &format!("{scheme}://{address}")).await?);
     }
     let (serving, handle) = serve(listener, builder.build()?, options);
     println!(
@@ -256,7 +260,7 @@ fn tls_options(tls: &Tls) -> Result<TlsOptions, Box<dyn Error>> {
 /// A tenant with a key manager of its own, and how to reach it.
 async fn tenant_of(
     settings: TenantSettings,
-    sealing_key: Option<&Path>,
+    sealer: Option<SealingKey>,
     base: &str,
 ) -> Result<Tenant, Box<dyn Error>> {
     let manager = KeyManager::new();
@@ -269,7 +273,7 @@ async fn tenant_of(
     for region in &settings.regions {
         tenant = tenant.region(region.clone());
     }
-    load_keys(&manager, &settings, sealing_key).await?;
+    load_keys(&manager, &settings, sealer).await?;
     for key in &settings.key {
         let mut grant = KeyGrant::new(key.id.clone());
         if let Some(principals) = &key.principals {
@@ -304,14 +308,12 @@ async fn tenant_of(
 async fn load_keys(
     manager: &KeyManager,
     settings: &TenantSettings,
-    sealing_key: Option<&Path>,
+    sealer: Option<SealingKey>,
 ) -> Result<(), Box<dyn Error>> {
-    let mut file = match (&settings.keys_file, sealing_key) {
+    let mut file = match (&settings.keys_file, sealer) {
         (None, _) => None,
         (Some(_), None) => return Err("a keys_file needs a sealing_key".into()),
-        (Some(path), Some(sealing_key)) => {
-            Some(KeyFile::open(path, sealing_key, settings.path.as_str()).await?)
-        }
+        (Some(path), Some(sealer)) => Some(KeyFile::open(path, sealer, settings.path.as_str()).await?),
     };
     for key in &settings.key {
         let made = match (&key.bytes, &mut file) {
@@ -331,7 +333,9 @@ async fn load_keys(
 fn bytes_of(hex: &str) -> Result<[u8; 32], Box<dyn Error>> {
     let digits = hex.as_bytes().chunks(2).map(|pair| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok());
     let bytes: Option<Vec<u8>> = digits.collect();
-    let bytes = bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+    // Which `from_str_radix` does not see to: it takes a sign.
+    let is_hexadecimal = hex.bytes().all(|digit| digit.is_ascii_hexdigit());
+    let bytes = bytes.filter(|_| is_hexadecimal).and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
     Ok(bytes.ok_or("a key is 64 hexadecimal digits")?)
 }
 

@@ -71,6 +71,10 @@ pub(super) struct Shared {
 }
 
 /// On whose behalf a [`Handle`] works; reaches the key manager with every request.
+///
+/// What is given is sent, with each operation. AWS KMS names the VPC and its endpoint to an external key store only of
+/// calls that came through an endpoint, and with an encryption or a decryption only if the caller owns the KMS key. Who
+/// owns a key is known to the application alone: one whose key manager relies on this gives no source in the other cases.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Caller {

@@ -38,12 +38,14 @@
 //!
 //! # In which order a request is checked
 //!
-//! The first failure is the answer:
+//! A load balancer's question at the [ping path](ProxyBuilder::ping_path) is answered before all of it, neither counted
+//! nor logged. Of the others the first failure is the answer:
 //!
-//! 1. how many requests this peer has sent (429 `ThrottlingException`);
+//! 1. how many requests this peer has sent (429 `ThrottlingException`; the connection is closed);
 //! 2. the path (404 `InvalidUriPathException`) and the method (405, without a body);
-//! 3. the length of the body, enforced while it is read (501 `UnsupportedOperationException`, as for any other
-//!    parameter that is longer than this proxy takes; the connection is closed);
+//! 3. the body, while it is read: its length (501 `UnsupportedOperationException`, as for any other parameter that is
+//!    longer than this proxy takes), the [memory](ProxyBuilder::body_memory) for it (429 `ThrottlingException`), that it
+//!    is there in time and whole (400 `ValidationException`); the connection is closed;
 //! 4. the signature (401 `AuthenticationFailedException`);
 //! 5. the tenant's quota (429), then its kill switch (400 `InvalidStateException`, also for health);
 //! 6. the shape of the JSON (400 `ValidationException`);
@@ -57,9 +59,9 @@
 //!
 //! Each request is one event of `tracing`, at `INFO` when it succeeded, `WARN` when it was refused and `ERROR` when
 //! the proxy or what stands behind it failed: all of the request's metadata, the operation, the external key id,
-//! the access key id (of a request that is refused, the one it claims, where its header can be read), status, error,
-//! what the caller is not told of its reason, and the time taken. Never a
-//! plaintext, a body, a secret, a signature or an `Authorization` header. What comes from the caller is cut and
+//! the access key id (of a request that is refused for its body or its signature, the one it claims, where its header
+//! can be read; none of one that is refused before that), status, error, what the caller is not told of its reason, and
+//! the time taken. Never a plaintext, a body, a secret, a signature or an `Authorization` header. What comes from the caller is cut and
 //! escaped, so that it cannot forge a line.
 //!
 //! # What it does not do
@@ -69,7 +71,9 @@
 //! - **Wipe what is not its own**: the buffers of HTTP, TLS and the operating system carry plaintexts too.
 //! - **Check revocation** of client certificates.
 //! - **Withstand a crowd**: limits of rate and of connections are for each peer, what all peers share (connections,
-//!   memory for bodies) is bounded and can be used up by many of them. Keeping strangers out is the network's affair, or
+//!   memory for bodies) is bounded and can be used up by many of them: by
+//!   [`max_connections`](ServeOptions::max_connections) divided by
+//!   [`max_connections_per_peer`](ServeOptions::max_connections_per_peer), 16 unless either is set. Keeping strangers out is the network's affair, or
 //!   that of mutual TLS, which comes before HTTP.
 //! - **Hold keys**: whatever is a [`Connection`] can stand behind it, another proxy's client among them.
 //!

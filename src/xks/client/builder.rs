@@ -202,7 +202,17 @@ impl XksProxyBuilder {
         let clock = self.clock.unwrap_or_else(|| Arc::new(TokioClock));
         let credential_since = clock.wall();
         let counters = XksCounters::new(credential_since);
-        Ok(XksProxy { configuration, credential, credential_since, region, reach, limits, clock, counters })
+        Ok(XksProxy {
+            configuration,
+            credential,
+            credential_since,
+            region,
+            reach,
+            limits,
+            clock,
+            counters,
+            lookups: Arc::default(),
+        })
     }
 }
 

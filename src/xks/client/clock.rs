@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
-use crate::clock::{Clock, SystemClock};
+use crate::clock::Clock;
 
 /// The machine's clocks, sleeping on tokio's timer: each call needs one, and this one costs no other thread.
 #[derive(Debug, Clone, Copy)]
@@ -21,10 +21,6 @@ impl Clock for TokioClock {
     }
 
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
-        if tokio::runtime::Handle::try_current().is_err() {
-            // tokio would panic. A call outside of a runtime is to fail, and it does when it opens a connection.
-            return SystemClock.sleep(duration);
-        }
         tokio::time::sleep(duration).boxed()
     }
 }

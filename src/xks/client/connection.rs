@@ -4,7 +4,9 @@ use std::fmt;
 
 use async_trait::async_trait;
 use http::StatusCode;
+use tokio::runtime::Handle;
 
+use super::failure::Failure;
 use super::transport::Transport;
 use crate::backend::{
     BackendError, BackendErrorKind, BackingKeyId, Ciphertext, Closed, Connection, DecryptRequest, Decrypted,
@@ -47,6 +49,8 @@ impl XksConnection {
         if transport.pool.is_closed() {
             return Err(BackendErrorKind::Closed.into());
         }
+        // Here, so that it does not count among what the network or the proxy did.
+        Handle::try_current().map_err(|error| Failure::no_runtime(error).into_error())?;
         let path = path?;
         // Not even sent: a proxy that refuses it may close while we still write, which would look like a broken
         // network. Twice as much as the protocol's greatest request is no proxy's duty to take (XKS-C-34).

@@ -53,14 +53,14 @@ pub(super) enum Reach {
 pub(super) struct Connector {
     pub(super) endpoint: UriEndpoint,
     pub(super) reach: Reach,
-    pub(super) lookups: Lookups,
+    pub(super) lookups: Arc<Lookups>,
     pub(super) counters: XksCounters,
 }
 
 impl Connector {
     /// A new stream. Dropping the future closes what it has of it.
     pub(super) async fn open(&self) -> Result<Wire, Failure> {
-        // tokio itself would panic.
+        // tokio itself would panic. Whoever calls has looked, but a future can be taken elsewhere half-way.
         Handle::try_current().map_err(Failure::no_runtime)?;
         self.counters.connection_opens();
         let stream = match &self.reach {

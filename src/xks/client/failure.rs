@@ -30,10 +30,10 @@ impl Failure {
         self.error
     }
 
-    /// Nothing can be opened here. Not `Internal`, which is the other side's fault: as far as the key manager goes, it
-    /// was not reached.
+    /// Nothing can be sent from here. Neither the network's fault nor the other side's, and no matter of trying again.
     pub(super) fn no_runtime(error: TryCurrentError) -> Self {
-        Self::new(BackendError::new(BackendErrorKind::Unreachable).with_detail(NO_RUNTIME).with_source(error))
+        let kind = BackendErrorKind::InvalidRequest;
+        Self::new(BackendError::new(kind).with_detail(NO_RUNTIME).with_source(error))
     }
 
     /// The host's name has no address, or nobody could be asked for it.

@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How many threads the look-ups of one host may block.
 const MOST: usize = 4;
 
-/// The look-ups of one host that are under way: few, and shared by all who wait.
+/// The look-ups of one proxy's host that are under way: few, and shared by all who wait, on whichever connection.
 ///
 /// The system's resolver blocks a thread and cannot be stopped: where name servers are dead it goes on for long after
 /// the call that wanted to know has given up. Were each call to begin a look-up, the runtime would run out of blocking

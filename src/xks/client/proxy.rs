@@ -53,15 +53,18 @@ use crate::xks::sigv4::Signer;
 ///
 /// # Runtime
 ///
-/// Connecting and every call need a tokio runtime around them, with I/O and time enabled; tokio panics where I/O is
-/// not. Without a runtime, connecting fails with [`InternalError`](ConnectionErrorCode::InternalError), and a call that
-/// needs a new network connection with [`Unreachable`](BackendErrorKind::Unreachable), whose detail says so. No task is
-/// spawned on it. A network connection belongs to the runtime in which it was opened, which has to be running still.
+/// Connecting and every call need a tokio runtime around them, with I/O and time enabled. Without a runtime, connecting
+/// fails with [`InternalError`](ConnectionErrorCode::InternalError) and a call with
+/// [`InvalidRequest`](BackendErrorKind::InvalidRequest), whose detail says so; nothing is tried or counted. In one
+/// without time, tokio's timer panics; that is caught, and what is not there at once has
+/// [timed out](BackendErrorKind::TimedOut). In one without I/O, tokio panics out of the call. No task is spawned on the
+/// runtime. A network connection belongs to the runtime in which it was opened, which has to be running still.
 ///
 /// A host name is looked up on one of the runtime's blocking threads, with the system's resolver, which cannot be
 /// stopped: where name servers are dead, a look-up outlives the call that gave it up. Calls share a look-up that began
-/// less than a second ago, and a connection has at most four under way, so that dead name servers do not use up the
-/// runtime's threads. A [`dial`](XksProxyBuilder::dial) address needs none.
+/// less than a second ago, and a proxy has at most four under way, those of all its clones and connections together, so
+/// that dead name servers do not use up the runtime's threads, however often it is connected. A
+/// [`dial`](XksProxyBuilder::dial) address needs none.
 ///
 /// # Connecting
 ///
@@ -74,7 +77,8 @@ use crate::xks::sigv4::Signer;
 /// Each call is one signed POST over HTTP/1.1, on a network connection that carries no other meanwhile; connections are
 /// kept for later calls. When nothing at all is heard on a kept connection within a call's deadline, those that were
 /// idle all the while are not tried any more: a peer that has vanished costs the calls in flight, and not one for each
-/// idle connection. Redirects are not followed, nothing is compressed, and an answer may have 65,536 bytes of
+/// idle connection. It is this deadline alone that notices: a call that its caller drops earlier, because of a shorter
+/// limit of his own or of the store's, teaches nothing. Redirects are not followed, nothing is compressed, and an answer may have 65,536 bytes of
 /// body. A call ends within the [deadline](XksProxyBuilder::deadline).
 ///
 /// The protocol demands the ARN of a KMS key with each encryption and decryption. Where the request has none, the
@@ -89,6 +93,7 @@ use crate::xks::sigv4::Signer;
 /// | an answer that is malformed, too large, cut off, not JSON or no success without an `errorName` | `InvalidResponse` |
 /// | a key whose URI would have more than 256 characters | `InvalidRequest`; nothing is sent |
 /// | a request with more than 65,536 bytes of body | `Unsupported`; nothing is sent |
+/// | no tokio runtime | `InvalidRequest`; nothing is sent |
 ///
 /// Their [detail](BackendError::detail) and source say more, and hold neither headers nor bodies.
 ///
@@ -100,7 +105,8 @@ use crate::xks::sigv4::Signer;
 /// # Changing
 ///
 /// [`reconfigured`](Backend::reconfigured) gives a proxy with the changes that shares trust roots, TLS sessions, client
-/// certificate and counters with this one, and neither network connections nor signing keys. A
+/// certificate, counters and, for the same endpoint, look-ups with this one, and neither network connections nor signing
+/// keys. A
 /// [`dial`](XksProxyBuilder::dial) address stays, unless the endpoint becomes another, whose address it is not. A proxy
 /// on plain HTTP has no other endpoint: changing that is [`Unsupported`](InvalidChange::Unsupported).
 ///
@@ -118,6 +124,8 @@ pub struct XksProxy {
     pub(super) limits: Limits,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) counters: XksCounters,
+    /// Of the endpoint's host, for all connections: whoever connects in a loop would otherwise begin them anew.
+    pub(super) lookups: Arc<Lookups>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -145,7 +153,7 @@ impl XksProxy {
             connector: Connector {
                 endpoint: self.configuration.uri_endpoint.clone(),
                 reach: self.reach.clone(),
-                lookups: Lookups::default(),
+                lookups: Arc::clone(&self.lookups),
                 counters: self.counters.clone(),
             },
             pool: Pool::new(self.limits.pool),
@@ -196,6 +204,7 @@ impl Backend for XksProxy {
             changed.credential_since = self.clock.wall();
         }
         if changed.configuration.uri_endpoint != self.configuration.uri_endpoint {
+            changed.lookups = Arc::default();
             match &mut changed.reach {
                 Reach::Tls { dial, config: _ } => *dial = None,
                 Reach::PlainOnLoopback(_) => {

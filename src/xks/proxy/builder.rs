@@ -109,7 +109,8 @@ impl ProxyBuilder {
 
     /// How many requests one peer may send, whether it can authenticate or not; networks of IPv6 (/64) count as one
     /// peer. Unlimited unless it is set: a KMS calls from few addresses and often, and behind a load balancer all
-    /// come from one. Needs the [`Peer`](super::Peer) of each request, which [`serve`](super::serve()) adds.
+    /// come from one. Needs the [`Peer`](super::Peer) of each request, which [`serve`](super::serve()) adds. Questions at
+    /// the [ping path](Self::ping_path) are not counted.
     ///
     /// It is kept in half a mebibyte, however many peers there are: two of them share a limit with a chance of one in
     /// 65,536, drawn anew at each start, which nobody can bring about.
@@ -119,7 +120,8 @@ impl ProxyBuilder {
     }
 
     /// Where a load balancer asks, by GET and without authenticating, whether this server is there: `/ping` unless
-    /// it is set.
+    /// it is set. No limit of rate applies, so that a balancer whose clients have used up theirs does not find the server
+    /// out of order; the answer is three bytes, for which nothing is read or asked.
     pub fn ping_path(mut self, path: impl Into<String>) -> Self {
         self.ping_path = path.into();
         self
@@ -151,8 +153,8 @@ impl ProxyBuilder {
             }
         }
         Ok(Proxy::assemble(Shared {
-            began: self.clock.monotonic(),
             tenants: ArcSwap::from_pointee(tenants),
+            peers: self.peer_limit.map(|limit| PeerLimit::new(limit, &self.clock)),
             clock: self.clock,
             deadline: self.deadline,
             body_limit: self.body_limit,
@@ -160,7 +162,6 @@ impl ProxyBuilder {
             body_memory: body::memory(self.body_memory),
             body_memory_size: self.body_memory,
             sizes: self.sizes,
-            peers: self.peer_limit.map(PeerLimit::new),
             ping_path,
             description: self.description,
         }))

@@ -8,8 +8,11 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
 use std::num::NonZeroU32;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use crate::clock::Clock;
 
 /// How many requests there may be: so many a second in the long run, and so many at once.
 ///
@@ -48,9 +51,27 @@ impl RateLimit {
     }
 }
 
+/// Nanoseconds since it began, by one clock.
+#[derive(Debug, Clone)]
+struct Timeline {
+    clock: Arc<dyn Clock>,
+    began: Instant,
+}
+
+impl Timeline {
+    fn begin(clock: &Arc<dyn Clock>) -> Self {
+        Self { clock: Arc::clone(clock), began: clock.monotonic() }
+    }
+
+    fn now(&self) -> u64 {
+        let elapsed = self.clock.monotonic().saturating_duration_since(self.began);
+        u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
 /// The state of one limit: the moment at which, at the allowed rate, all requests so far would have come (GCRA).
 #[derive(Debug, Default)]
-pub(super) struct Bucket(AtomicU64);
+struct Bucket(AtomicU64);
 
 impl Bucket {
     /// Takes a request at `now`, in nanoseconds of any beginning, if there is one left.
@@ -70,40 +91,33 @@ impl Bucket {
 #[derive(Debug)]
 pub(super) struct Quota {
     limit: RateLimit,
-    bucket: OnceLock<Bucket>,
-    /// The limit before this one, and when its bucket would be whole. Nobody knows what time it is when limits are
-    /// exchanged, so that the next request sees to the rest.
-    before: Option<(RateLimit, u64)>,
+    bucket: Bucket,
+    /// Its own and not a proxy's, since a tenant outlives the proxies that it is added to. It begins with the first
+    /// request, by the clock of the proxy that has it.
+    time: OnceLock<Timeline>,
 }
 
 impl Quota {
-    pub(super) const fn new(limit: RateLimit) -> Self {
-        Self { limit, bucket: OnceLock::new(), before: None }
+    pub(super) fn new(limit: RateLimit) -> Self {
+        Self { limit, bucket: Bucket::default(), time: OnceLock::new() }
     }
 
     /// Another limit in place of this one, of which the same share is used up: otherwise whoever has used up his own
     /// would be given a burst by every change.
     pub(super) fn with(&self, limit: RateLimit) -> Self {
-        let before = match self.bucket.get() {
-            Some(bucket) => Some((self.limit, bucket.0.load(Ordering::Relaxed))),
-            None => self.before,
-        };
-        Self { limit, bucket: OnceLock::new(), before }
-    }
-
-    /// Takes a request at `now`, in nanoseconds of any beginning, if there is one left.
-    pub(super) fn take(&self, now: u64) -> bool {
-        self.bucket.get_or_init(|| self.begin(now)).take(self.limit, now)
-    }
-
-    fn begin(&self, now: u64) -> Bucket {
-        let used = self.before.map_or(0, |(before, due)| {
-            let (used, whole) = (due.saturating_sub(now).min(before.whole()), before.whole());
+        let due = self.time.get().map_or(0, |time| {
+            let (now, whole) = (time.now(), self.limit.whole());
+            let used = self.bucket.0.load(Ordering::Relaxed).saturating_sub(now).min(whole);
             // No more than the new limit's own, which is a `u64`; none is zero long.
-            let used = u128::from(used) * u128::from(self.limit.whole()) / u128::from(whole);
-            u64::try_from(used).unwrap_or(u64::MAX)
+            let used = u128::from(used) * u128::from(limit.whole()) / u128::from(whole);
+            now.saturating_add(u64::try_from(used).unwrap_or(u64::MAX))
         });
-        Bucket(AtomicU64::new(now.saturating_add(used)))
+        Self { limit, bucket: Bucket(AtomicU64::new(due)), time: self.time.clone() }
+    }
+
+    /// Takes a request, if there is one left. The time is that of the first clock that was given.
+    pub(super) fn take(&self, clock: &Arc<dyn Clock>) -> bool {
+        self.bucket.take(self.limit, self.time.get_or_init(|| Timeline::begin(clock)).now())
     }
 }
 
@@ -118,21 +132,22 @@ pub(super) struct PeerLimit {
     limit: RateLimit,
     hash: RandomState,
     buckets: Box<[Bucket]>,
+    time: Timeline,
 }
 
 /// Half a MiB.
 const BUCKETS: usize = 1 << 16;
 
 impl PeerLimit {
-    pub(super) fn new(limit: RateLimit) -> Self {
+    pub(super) fn new(limit: RateLimit, clock: &Arc<dyn Clock>) -> Self {
         let buckets = std::iter::repeat_with(Bucket::default).take(BUCKETS).collect();
-        Self { limit, hash: RandomState::new(), buckets }
+        Self { limit, hash: RandomState::new(), buckets, time: Timeline::begin(clock) }
     }
 
-    pub(super) fn take(&self, peer: IpAddr, now: u64) -> bool {
+    pub(super) fn take(&self, peer: IpAddr) -> bool {
         let hash = self.hash.hash_one(network(peer));
         let index = usize::try_from(hash % BUCKETS as u64).unwrap_or_default();
-        self.buckets.get(index).is_none_or(|bucket| bucket.take(self.limit, now))
+        self.buckets.get(index).is_none_or(|bucket| bucket.take(self.limit, self.time.now()))
     }
 }
 
@@ -153,12 +168,20 @@ pub(super) const fn network(peer: IpAddr) -> Network {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::clock::ManualClock;
 
     const SECOND: u64 = 1_000_000_000;
 
     fn limit(rate: u32, burst: u32) -> RateLimit {
         RateLimit::per_second(NonZeroU32::new(rate).unwrap()).burst(NonZeroU32::new(burst).unwrap())
+    }
+
+    fn peers(limit: RateLimit) -> PeerLimit {
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::new());
+        PeerLimit::new(limit, &clock)
     }
 
     #[test]
@@ -184,35 +207,46 @@ mod tests {
 
     #[test]
     fn what_is_carried_over_is_a_share_and_never_more_than_all() {
-        let taken = |quota: &Quota, now| (0..10_000).take_while(|_| quota.take(now)).count();
         for (from, to) in [
             (limit(1, 1), limit(1000, 1000)),
             (limit(u32::MAX, u32::MAX), limit(1, 1)),
             (limit(1, u32::MAX), limit(u32::MAX, 1)),
             (limit(1, 5000), limit(3, 7)),
         ] {
+            let manual = ManualClock::new();
+            let clock: Arc<dyn Clock> = Arc::new(manual.clone());
+            let taken = |quota: &Quota| (0..10_000).take_while(|_| quota.take(&clock)).count();
             let quota = Quota::new(from);
+            quota.time.get_or_init(|| Timeline::begin(&clock));
             // Used up, whatever it takes.
-            quota.bucket.get_or_init(|| Bucket(AtomicU64::new(SECOND.saturating_add(from.whole()))));
+            quota.bucket.0.store(from.whole(), Ordering::Relaxed);
             let next = quota.with(to);
-            assert_eq!(taken(&next, SECOND), 0, "{from:?} {to:?}");
-            assert!(next.take(SECOND.saturating_add(to.interval)), "{from:?} {to:?}");
+            assert_eq!(taken(&next), 0, "{from:?} {to:?}");
+            manual.advance(Duration::from_nanos(to.interval));
+            assert!(next.take(&clock), "{from:?} {to:?}");
             // And when it had all the time to be whole again, the other one is whole.
             let next = quota.with(to).with(from).with(to);
-            let later = SECOND.saturating_add(from.whole());
-            assert_eq!(taken(&next, later), 10_000.min(to.burst.get() as usize), "{from:?} {to:?}");
+            manual.advance(Duration::from_nanos(to.whole()));
+            assert_eq!(taken(&next), 10_000.min(to.burst.get() as usize), "{from:?} {to:?}");
         }
     }
 
     #[test]
+    fn a_quota_that_was_never_asked_is_whole_whatever_comes_of_it() {
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::new());
+        let quota = Quota::new(limit(1, 1)).with(limit(1, 3)).with(limit(1, 2));
+        assert_eq!((0..9).filter(|_| quota.take(&clock)).count(), 2);
+    }
+
+    #[test]
     fn a_thousand_strangers_starve_nobody() {
-        let peers = PeerLimit::new(limit(1, 1));
+        let peers = peers(limit(1, 1));
         for site in 0..1000 {
             for _ in 0..3 {
-                peers.take(format!("2001:db8:0:{site:x}::1").parse().unwrap(), SECOND);
+                peers.take(format!("2001:db8:0:{site:x}::1").parse().unwrap());
             }
         }
-        let ask = |last: u32| peers.take(IpAddr::from((0xc633_6400_u32 + last).to_be_bytes()), SECOND);
+        let ask = |last: u32| peers.take(IpAddr::from((0xc633_6400_u32 + last).to_be_bytes()));
         // Sharing a bucket with one of them is a matter of one in 65, and of chance.
         let free = (0..200).filter(|last| ask(*last)).count();
         assert!(free > 160, "{free}");
@@ -220,8 +254,8 @@ mod tests {
 
     #[test]
     fn peers_are_apart_and_a_network_of_ipv6_is_one() {
-        let peers = PeerLimit::new(limit(1, 1));
-        let ask = |peer: &str| peers.take(peer.parse().unwrap(), SECOND);
+        let peers = peers(limit(1, 1));
+        let ask = |peer: &str| peers.take(peer.parse().unwrap());
         assert!(ask("2001:db8::1"));
         assert!(!ask("2001:db8::2"));
         assert!(ask("192.0.2.1"));

@@ -33,7 +33,7 @@ where
     let peer = head.extensions.get::<Peer>().copied();
     let mut record = Record::begin(&*shared.clock, peer);
     if let (Some(limit), Some(Peer(peer))) = (&shared.peers, peer)
-        && !limit.take(peer.ip(), shared.elapsed())
+        && !limit.take(peer.ip())
     {
         // Its body has not been read and may be long.
         let failure = hanging_up(throttled("the peer has used up its limit"));
@@ -100,17 +100,21 @@ where
     let clock = &*shared.clock;
     let memory = Memory { all: &shared.body_memory, share: head.extensions.get() };
     let body = body::read(body, shared.body_limit, clock, shared.body_timeout, memory);
-    let body = body.await.map_err(unreadable)?;
-    let authenticated = inner.authenticate(signed, body.expose(), shared.clock.wall());
-    record.access_key_id(authenticated.ok().or_else(|| claimed_access_key_id(&head.headers)));
-    let access_key_id = authenticated.map_err(refused)?;
+    let body = body.await.map_err(unreadable);
+    let authenticated = body.and_then(|body| {
+        let access_key_id = inner.authenticate(signed, body.expose(), shared.clock.wall());
+        Ok((access_key_id.map_err(refused)?, body))
+    });
+    let known = authenticated.as_ref().map(|(access_key_id, _)| *access_key_id);
+    record.access_key_id(known.ok().or_else(|| claimed_access_key_id(&head.headers)));
+    let (access_key_id, body) = authenticated?;
 
     // Read before quota and kill switch, so that the log can name the request; judged after them.
     let asked = Asked::parse(route.operation, body.expose());
     if let Ok(asked) = &asked {
         record.metadata(asked.metadata());
     }
-    if !inner.is_within_quota(shared.elapsed()) {
+    if !inner.is_within_quota(&shared.clock) {
         return Err(throttled("the tenant has used up its quota"));
     }
     if tenant.is_suspended() {

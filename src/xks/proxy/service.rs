@@ -6,7 +6,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -46,8 +46,6 @@ pub struct Peer(pub SocketAddr);
 pub(super) struct Shared {
     pub(super) tenants: ArcSwap<HashMap<String, Tenant>>,
     pub(super) clock: Arc<dyn Clock>,
-    /// What buckets count from.
-    pub(super) began: Instant,
     pub(super) deadline: Duration,
     pub(super) body_limit: usize,
     pub(super) body_timeout: Duration,
@@ -104,14 +102,6 @@ impl Proxy {
             tenants
         });
         before.contains_key(path.as_str())
-    }
-}
-
-impl Shared {
-    /// Nanoseconds since the proxy began.
-    pub(super) fn elapsed(&self) -> u64 {
-        let elapsed = self.clock.monotonic().saturating_duration_since(self.began);
-        u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)
     }
 }
 

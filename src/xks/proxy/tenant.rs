@@ -13,6 +13,7 @@ use super::health::HealthCheck;
 use super::limit::{Quota, RateLimit};
 use super::{Authorizer, KeyGrant, SetupError, TenantBuilder};
 use crate::backend::{AccessKeyId, BackingKeyId, Connection, UriEndpoint, UriPath, XksProxyCredential};
+use crate::clock::Clock;
 use crate::value::InvalidValue;
 use crate::xks::check_uri_length;
 use crate::xks::sigv4::{Reason, SignedRequest, Unauthenticated, Verifier};
@@ -192,9 +193,9 @@ impl Inner {
         Err(refusal)
     }
 
-    /// Charges one request at `now`, in nanoseconds since the proxy began.
-    pub(super) fn is_within_quota(&self, now: u64) -> bool {
-        self.quota.load().as_ref().is_none_or(|quota| quota.take(now))
+    /// Charges one request.
+    pub(super) fn is_within_quota(&self, clock: &Arc<dyn Clock>) -> bool {
+        self.quota.load().as_ref().is_none_or(|quota| quota.take(clock))
     }
 }
 

@@ -91,7 +91,8 @@ impl TenantBuilder {
         self
     }
 
-    /// How many requests there may be, charged after authentication. Unlimited unless it is set.
+    /// How many requests there may be, charged after authentication, on all proxies that serve the tenant together.
+    /// Unlimited unless it is set.
     pub const fn rate_limit(mut self, limit: RateLimit) -> Self {
         self.quota = Some(limit);
         self

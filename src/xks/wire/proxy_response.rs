@@ -54,7 +54,8 @@ pub(crate) fn decrypted_body(decrypted: &Decrypted) -> EncodedBody {
 
 /// How the key manager behind `proxy` is (XKS-P-98 to XKS-P-105).
 ///
-/// Of more than ten instances those that serve best are named, since a client judges by what it sees.
+/// Of more than ten instances those that serve best are named, since a client judges by what it sees. That no two have
+/// one id is the connection's part: which of two was meant nobody here could say.
 ///
 /// # Errors
 ///

@@ -116,7 +116,7 @@ fn outside_of_a_runtime_it_is_an_error_that_says_so_and_no_panic() {
     // Nothing is kept, so that each call opens a connection.
     let (_server, proxy, connection) =
         runtime.block_on(plain_with(|settings| settings.max_idle_connections(0)));
-    let opened = proxy.counters().counts().connections_opened;
+    let counts = proxy.counters().counts();
 
     let request = connect_request(ConnectReason::Connect);
     let error = futures::executor::block_on(proxy.connect(&request)).unwrap_err();
@@ -125,13 +125,26 @@ fn outside_of_a_runtime_it_is_an_error_that_says_so_and_no_panic() {
     assert!(error.source().unwrap().to_string().contains("Tokio"), "{error:?}");
 
     let error = futures::executor::block_on(call(&*connection, ProxyOperation::Encrypt)).unwrap_err();
-    assert_eq!(error.kind(), BackendErrorKind::Unreachable);
+    assert_eq!(error.kind(), BackendErrorKind::InvalidRequest);
     assert!(error.detail().unwrap().contains("tokio runtime"), "{error:?}");
     assert!(error.source().unwrap().to_string().contains("Tokio"), "{error:?}");
-    assert_eq!(proxy.counters().counts().connections_opened, opened, "nothing was tried");
+    assert_eq!(proxy.counters().counts(), counts, "nothing was tried, and so nothing counts");
 
     // Inside of one it works again.
     runtime.block_on(guarded(call(&*connection, ProxyOperation::Encrypt))).unwrap();
     let again = runtime.block_on(guarded(proxy.connect(&request)));
     assert!(again.is_ok());
+}
+
+/// A deadline that nobody can measure is over at once.
+#[test]
+fn in_a_runtime_without_time_what_is_not_there_at_once_has_timed_out() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+    let with_time = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (_server, proxy, connection) = with_time.block_on(plain());
+    let error = runtime.block_on(call(&*connection, ProxyOperation::Encrypt)).unwrap_err();
+    assert_eq!(error.kind(), BackendErrorKind::TimedOut);
+    let error = runtime.block_on(proxy.connect(&connect_request(ConnectReason::Connect))).unwrap_err();
+    assert_eq!(error.code(), ConnectionErrorCode::XksProxyTimedOut);
+    with_time.block_on(guarded(call(&*connection, ProxyOperation::Encrypt))).unwrap();
 }

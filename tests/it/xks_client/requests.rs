@@ -186,6 +186,30 @@ async fn the_largest_that_every_proxy_takes_makes_the_round_trip() {
     assert_eq!(guarded(connection.decrypt(&request)).await.unwrap().plaintext.expose(), plaintext);
 }
 
+/// XKS-C-37: of the two alphabets the one with + and /, and with padding, both ways.
+#[tokio::test]
+async fn binary_members_are_standard_base64() {
+    let (server, _proxy, connection) = plain().await;
+    let (key, id) = (key(), RequestId::from("request-1"));
+    let metadata = metadata(&Operation::ENCRYPT, &id);
+    let (plaintext, aad) = (&[0xfb, 0xef, 0xbe, 0xff], &[0xff, 0xff, 0xfe]);
+    let request = EncryptRequest::new(metadata, &key, plaintext).with_aad(aad);
+    guarded(connection.encrypt(&request)).await.unwrap();
+    let seen = guarded(server.seen()).await.json();
+    assert_eq!(seen["plaintext"], "++++/w==");
+    assert_eq!(seen["additionalAuthenticatedData"], "///+");
+
+    let ciphertext =
+        Ciphertext::new(plaintext.to_vec(), InitializationVector::new(&[0xff; 12]).unwrap(), TAG)
+            .with_metadata(CiphertextMetadata::new(&[0xfb, 0xf0]).unwrap());
+    let request = DecryptRequest::new(metadata, &key, &ciphertext).with_aad(aad);
+    assert_eq!(guarded(connection.decrypt(&request)).await.unwrap().plaintext.expose(), xor(plaintext));
+    let seen = guarded(server.seen()).await.json();
+    assert_eq!(seen["ciphertext"], "++++/w==");
+    assert_eq!(seen["initializationVector"], "/".repeat(16));
+    assert_eq!(seen["ciphertextMetadata"], "+/A=");
+}
+
 /// XKS-C-23: the date is the clock's, in UTC.
 #[tokio::test]
 async fn the_date_is_that_of_the_clock() {

@@ -39,7 +39,9 @@ async fn a_store_lives_on_a_proxy() {
     let authority = Authority::new();
     let server = Server::start(Manner::Tls(authority.server())).await;
     let settings = settings().trust_roots(authority.trusted()).dial(server.address);
-    let store = KeyStore::builder(settings.build().unwrap());
+    let proxy = settings.build().unwrap();
+    let counters = proxy.counters();
+    let store = KeyStore::builder(proxy);
     let store = guarded(store.create(&ledger(), name())).await.unwrap();
     assert!(guarded(server.seen()).await.json()["requestMetadata"]["kmsOperation"] == "CreateCustomKeyStore");
     let store = guarded(async { store.connect().await }).await.unwrap();
@@ -51,8 +53,21 @@ async fn a_store_lives_on_a_proxy() {
     guarded(store.describe_backing_key(&key())).await.unwrap();
     guarded(store.health()).await.unwrap();
     let handle = store.handle();
-    let _store = guarded(async { store.disconnect().await }).await;
+    let store = guarded(async { store.disconnect().await }).await;
+    let before = counters.counts();
     assert!(handle.encrypt(&id, PLAINTEXT, &context).await.is_err());
+    assert!(handle.decrypt(blob.as_bytes(), &context).await.is_err());
+    assert!(handle.describe_backing_key(&key()).await.is_err());
+    assert!(handle.health().await.is_err());
+    assert_eq!(counters.counts(), before);
+    // All but the first, which was looked at.
+    for _ in 1..before.requests {
+        guarded(server.seen()).await;
+    }
+    let store = guarded(async { store.connect().await }).await.unwrap();
+    let next = guarded(server.seen()).await.json();
+    assert_eq!(next["requestMetadata"]["kmsOperation"], "ConnectCustomKeyStore", "nothing came in between");
+    drop(store);
 }
 
 /// XKS-C-26, and the whole point of it: no call fails while credential and path are exchanged.

@@ -1,12 +1,17 @@
 //! What stands behind the proxy is slow, fails, lies or panics.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use custom_key_store::backend::BackendErrorKind;
+use async_trait::async_trait;
 use custom_key_store::backend::software::{Fault, Method};
+use custom_key_store::backend::{
+    BackendError, BackendErrorKind, Ciphertext, Closed, Connection, DecryptRequest, Decrypted,
+    DescribeKeyRequest, EncryptRequest, Health, HealthRequest, KeyDescription,
+};
 
 use super::support::{
-    Call, KEY, Rig, decrypt_body, describe_body, encrypt_body, health_body, until, verified,
+    Call, KEY, Rig, connection, decrypt_body, describe_body, encrypt_body, health_body, until, verified,
 };
 
 /// XKS-P-159, weak spot 11: 150 milliseconds, not more and not less, and the next request is served.
@@ -134,4 +139,44 @@ async fn damage_is_found_before_it_is_answered() {
         .send(&Call::on_key("decrypt", KEY, &decrypt_body(&empty, None)))
         .await
         .is_error(500, "InternalException");
+}
+
+/// Serves as the key manager does, but takes the last byte off every ciphertext.
+#[derive(Debug)]
+struct Short(Arc<dyn Connection>);
+
+#[async_trait]
+impl Connection for Short {
+    async fn describe_key(&self, request: &DescribeKeyRequest<'_>) -> Result<KeyDescription, BackendError> {
+        self.0.describe_key(request).await
+    }
+
+    async fn encrypt(&self, request: &EncryptRequest<'_>) -> Result<Ciphertext, BackendError> {
+        let mut ciphertext = self.0.encrypt(request).await?;
+        ciphertext.bytes.pop();
+        Ok(ciphertext)
+    }
+
+    async fn decrypt(&self, request: &DecryptRequest<'_>) -> Result<Decrypted, BackendError> {
+        self.0.decrypt(request).await
+    }
+
+    async fn health(&self, request: &HealthRequest<'_>) -> Result<Health, BackendError> {
+        self.0.health(request).await
+    }
+
+    async fn close(&self) -> Result<Closed, BackendError> {
+        self.0.close().await
+    }
+}
+
+/// XKS-P-56: nor is a ciphertext of another length, when nothing else would find it out.
+#[tokio::test]
+async fn a_ciphertext_of_another_length_is_not_passed_on() {
+    let rig = Rig::new().await;
+    let call = Call::on_key("encrypt", KEY, &encrypt_body(b"plaintext", None));
+    rig.tenant.set_connection(Arc::new(Short(connection(&rig.manager).await)));
+    rig.send(&call).await.is_error(500, "InternalException");
+    rig.tenant.set_connection(connection(&rig.manager).await);
+    rig.send(&call).await.ok();
 }

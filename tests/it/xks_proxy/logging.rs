@@ -231,10 +231,15 @@ async fn whoever_is_refused_is_named_as_he_names_himself() {
         .send_bytes(&right.bytes_with("authorization: AWS4-HMAC-SHA256 Credential=NOBODY/1\r\n"))
         .await
         .is_error(401, "AuthenticationFailedException");
-    until(|| lines.access().len() == 8).await;
+    // Also when there is no body to verify the signature of.
+    let mut too_long = right.clone();
+    too_long.body = vec![b' '; 65_537];
+    client.send(&too_long).await.is_error(501, "UnsupportedOperationException");
+    until(|| lines.access().len() == 9).await;
     let access = lines.access();
     assert!(access[6].contains(&"A".repeat(2048)) && !access[6].contains(&"A".repeat(2049)));
     assert!(!access[7].contains("NOBODY"));
+    assert!(access[8].contains(&format!("access_key_id={ID} ")), "nobody is named in {}", access[8]);
 }
 
 /// XKS-P-150: nobody forges a line, or fills the disk with one.

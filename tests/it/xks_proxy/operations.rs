@@ -265,7 +265,13 @@ async fn malformed_bodies() {
             }
         }
     }
-    for body in ["{}", "{\"requestMetadata\":{}}", "{\"requestMetadata\":{\"kmsRequestId\":\"1\"}}", ""] {
+    for body in [
+        "{}",
+        "{\"requestMetadata\":{}}",
+        "{\"requestMetadata\":{\"kmsRequestId\":\"1\"}}",
+        "{\"requestMetadata\":{\"kmsOperation\":\"KmsHealthCheck\"}}",
+        "",
+    ] {
         tried.push((health.clone(), body.into()));
     }
     let mut long = decrypt_body(&one, None);
@@ -282,15 +288,38 @@ async fn malformed_bodies() {
     }
 }
 
-/// XKS-P-26, XKS-P-28, XKS-P-29, XKS-P-31, XKS-P-35, XKS-P-62: what has to be accepted.
+/// XKS-P-26, XKS-P-28: by each of the four operations.
+#[tokio::test]
+async fn any_kms_operation_and_any_request_id_are_taken() {
+    let rig = Rig::new().await;
+    let mut client = rig.client().await;
+    let one = client.send(&Call::on_key("encrypt", KEY, &encrypt_body(b"x", None))).await.ok();
+    for (operation, mut body) in [
+        (format!("keys/{KEY}/metadata"), describe_body()),
+        (format!("keys/{KEY}/encrypt"), encrypt_body(b"x", None)),
+        (format!("keys/{KEY}/decrypt"), decrypt_body(&one, None)),
+        ("health".to_owned(), health_body()),
+    ] {
+        for (member, value) in [
+            ("kmsOperation", "InventTomorrow"),
+            ("kmsOperation", "\u{1f511}"),
+            ("kmsRequestId", "no uuid at all \u{1f511}"),
+            ("kmsRequestId", &"i".repeat(2048)),
+        ] {
+            body["requestMetadata"][member] = value.into();
+            let reply = client.send(&Call::new(&operation, &body)).await;
+            assert_eq!(reply.status, 200, "{operation} {member}={value}");
+        }
+    }
+}
+
+/// XKS-P-29, XKS-P-31, XKS-P-35, XKS-P-62: what else has to be accepted.
 #[tokio::test]
 async fn what_must_not_be_refused() {
     let rig = Rig::new().await;
     let mut client = rig.client().await;
     let mut body = encrypt_body(b"x", None);
     let said = &mut body["requestMetadata"];
-    said["kmsOperation"] = "InventTomorrow".into();
-    said["kmsRequestId"] = "no uuid at all \u{1f511}".into();
     said["awsPrincipalArn"] = "AWS Internal".into();
     said["kmsKeyArn"] = "whatever".into();
     said["awsNitroAttestation"] = json!({ "new": [1, 2] });
@@ -301,9 +330,6 @@ async fn what_must_not_be_refused() {
     let encrypted = client.send(&Call::on_key("encrypt", KEY, &body)).await.ok();
     // Absent and empty are the same.
     client.send(&Call::on_key("decrypt", KEY, &decrypt_body(&encrypted, Some(b"")))).await.ok();
-    let mut health = health_body();
-    health["requestMetadata"]["kmsOperation"] = "InventTomorrow".into();
-    client.send(&Call::new("health", &health)).await.ok();
     // JSON may escape a slash.
     let mut call = Call::on_key("encrypt", KEY, &encrypt_body(&[0xff; 3], None));
     call.body = String::from_utf8(call.body).unwrap().replace("////", "\\/\\/\\/\\/").into_bytes();

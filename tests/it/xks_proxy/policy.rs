@@ -7,11 +7,14 @@ use std::time::Duration;
 
 use custom_key_store::backend::software::Method;
 use custom_key_store::xks::ProxyOperation;
-use custom_key_store::xks::proxy::{AuthorizationRequest, Authorizer, Decision, KeyGrant, RateLimit};
+use custom_key_store::xks::proxy::{
+    AuthorizationRequest, Authorizer, Decision, KeyGrant, Proxy, RateLimit, ServeOptions, serve,
+};
 use serde_json::json;
+use tokio::net::TcpListener;
 
 use super::support::{
-    Call, ID, KEY, Rig, connection, decrypt_body, describe_body, encrypt_body, health_body, key_id,
+    Call, Client, ID, KEY, Rig, connection, decrypt_body, describe_body, encrypt_body, health_body, key_id,
 };
 
 /// XKS-P-24: keys and credentials belong to their path.
@@ -132,6 +135,30 @@ async fn a_tenant_has_a_quota() {
     client.send(&call).await.is_error(429, "ThrottlingException");
     rig.tenant.set_rate_limit(None);
     client.send(&call).await.ok();
+}
+
+/// A tenant outlives the proxies that it is added to: what it has used of its quota comes back with time, whichever
+/// proxy is asked, and however long the one before had run.
+#[tokio::test]
+async fn a_quota_goes_on_in_another_proxy() {
+    let limit = RateLimit::per_second(NonZeroU32::new(1).unwrap());
+    let rig = Rig::with_tenant(|tenant| tenant.rate_limit(limit)).await;
+    // As long as a signature holds.
+    rig.clock.advance(Duration::from_secs(240));
+    let call = Call::on_key("encrypt", KEY, &encrypt_body(b"x", None));
+    rig.send(&call).await.ok();
+    rig.send(&call).await.is_error(429, "ThrottlingException");
+
+    let younger = Proxy::builder().clock(rig.clock.clone()).tenant(rig.tenant.clone()).build().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (serving, _handle) = serve(listener, younger, ServeOptions::plain_http());
+    let _serving = tokio::spawn(serving);
+    let mut client = Client::connect(address).await;
+    client.send(&call).await.is_error(429, "ThrottlingException");
+    rig.clock.advance(Duration::from_secs(1));
+    client.send(&call).await.ok();
+    rig.send(&call).await.is_error(429, "ThrottlingException");
 }
 
 /// Another limit is no gift: what share of the old one was used up is used up of the new one.

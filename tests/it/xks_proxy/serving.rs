@@ -183,6 +183,35 @@ async fn a_peer_has_so_many_connections_and_no_more() {
     two.send(&health()).await.ok();
 }
 
+/// Whatever the numbers are, they leave somebody room.
+#[tokio::test]
+async fn no_limit_locks_everybody_out() {
+    for options in [patient().max_connections(0), patient().max_connections_per_peer(0)] {
+        let rig = Rig::with_options(options).await;
+        let mut one = rig.client().await;
+        one.send(&health()).await.ok();
+        rig.client().await.closed().await;
+        one.send(&health()).await.ok();
+    }
+    let rig = Rig::with_options(patient().max_concurrent_streams(0)).await;
+    let (mut http, _connection) = http2(rig.client().await.0).await;
+    assert_eq!(timeout(LONG, http.send_request(health().http2())).await.unwrap().unwrap().status(), 200);
+}
+
+/// Sixteen peers, and not a few, hold all connections.
+#[tokio::test]
+async fn a_peer_has_64_connections_unless_it_is_set() {
+    let rig = Rig::with_options(patient()).await;
+    let mut held = Vec::new();
+    for _ in 0..64 {
+        let mut client = rig.client().await;
+        client.send(&health()).await.ok();
+        held.push(client);
+    }
+    rig.client().await.closed().await;
+    rig.client_from("127.0.0.2:0").await.send(&health()).await.ok();
+}
+
 /// There is room again as soon as the server has seen that somebody has gone.
 async fn another_is_let_in(rig: &Rig) {
     let tried = async {
@@ -283,4 +312,27 @@ async fn many_connections_at_once() {
         task.await.unwrap();
     }
     assert_eq!(rig.manager.calls(Method::Encrypt), 640);
+}
+
+/// The rate of the sample ended at processors ÷ latency of the HSM: here those who wait for a key manager wait side by
+/// side, as many as there are, and all are answered when the time of one has passed.
+#[tokio::test]
+async fn a_slow_key_manager_serves_many_at_once() {
+    const MANY: usize = 128;
+    let rig = Rig::with_options(patient().max_connections_per_peer(MANY)).await;
+    rig.manager.always(Method::Encrypt, Fault::Delay(Duration::from_millis(2)));
+    let call = Call::on_key("encrypt", KEY, &encrypt_body(b"x", None));
+    let mut clients = Vec::new();
+    for _ in 0..MANY {
+        let mut client = rig.client().await;
+        client.0.write_all(&call.bytes()).await.unwrap();
+        clients.push(client);
+    }
+    // Each has its deadline and its delay.
+    until(|| rig.clock.sleepers() == 2 * MANY).await;
+    rig.clock.advance(Duration::from_millis(2));
+    for client in &mut clients {
+        client.receive().await.ok();
+    }
+    assert_eq!(rig.manager.calls(Method::Encrypt), 128);
 }

@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::SystemTime;
 
@@ -7,7 +8,6 @@ use tokio::net::TcpListener;
 use super::{Connector, Reach, first_to_connect};
 use crate::backend::{BackendErrorKind, UriEndpoint};
 use crate::xks::client::counters::XksCounters;
-use crate::xks::client::lookup::Lookups;
 
 #[tokio::test]
 async fn of_several_addresses_any_that_works_will_do() {
@@ -32,7 +32,7 @@ async fn a_connection_takes_the_address_of_the_look_up_under_way() {
     let connector = Connector {
         endpoint: UriEndpoint::new("https://nobody.invalid").unwrap(),
         reach: Reach::PlainOnLoopback(address),
-        lookups: Lookups::default(),
+        lookups: Arc::default(),
         counters: XksCounters::new(SystemTime::UNIX_EPOCH),
     };
     let (tell, told) = channel();

@@ -3,11 +3,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 
 use super::Lookups;
+use crate::backend::{
+    Backend, Change, ConnectReason, ConnectRequest, ConnectionError, UriEndpoint, UriPath, XksProxyCredential,
+};
+use crate::xks::{Region, TrustRoots, XksProxy};
 
 const HERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 443);
 
@@ -102,6 +107,62 @@ async fn one_that_hangs_is_overtaken_by_a_few_and_no_more() {
     assert_eq!(*hanging.pop().unwrap().1.await.unwrap(), [HERE]);
     // And makes room for another.
     assert_eq!(*lookups.join(asked.look_up(told())).await.unwrap(), [HERE]);
+}
+
+fn proxy() -> XksProxy {
+    let authority = rcgen::generate_simple_self_signed(["proxy.example.com".to_owned()]).unwrap().cert.pem();
+    XksProxy::builder()
+        .endpoint(UriEndpoint::new("https://nobody.invalid").unwrap())
+        .path(UriPath::new("/kms/xks/v1").unwrap())
+        .credential(XksProxyCredential::generate().unwrap())
+        .region(Region::new("us-east-1").unwrap())
+        .trust_roots(TrustRoots::from_pem(authority.as_bytes()).unwrap())
+        .build()
+        .unwrap()
+}
+
+async fn connect(backend: &dyn Backend) -> ConnectionError {
+    let request = ConnectRequest::new(ConnectReason::Connect, Duration::from_secs(60));
+    backend.connect(&request).await.unwrap_err()
+}
+
+/// Whether the resolver of [`Asked`] is at the bottom of it, and not the system's, which knows no such name.
+fn is_of_asked(error: &ConnectionError) -> bool {
+    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    causes
+        .filter_map(|cause| cause.downcast_ref::<Arc<io::Error>>())
+        .any(|error| error.kind() == io::ErrorKind::HostUnreachable)
+}
+
+/// Whoever connects in a loop while name servers are dead begins no look-up with each attempt.
+#[tokio::test]
+async fn all_connections_of_a_proxy_share_its_look_ups() {
+    let (proxy, asked) = (proxy(), Asked::default());
+    let mut hanging = Vec::new();
+    for _ in 0..super::MOST {
+        hanging.push(begin(&proxy.lookups, &asked));
+        for lookup in &mut *proxy.lookups.0.lock().unwrap() {
+            lookup.begun -= super::PATIENCE;
+        }
+    }
+    // The same host by another path is the same host.
+    let path = UriPath::new("/other/kms/xks/v1").unwrap();
+    let same = proxy.reconfigured(&Change::new().uri_path(path)).unwrap();
+    for _ in 0..100 {
+        assert!(connect(&proxy).now_or_never().is_none());
+        assert!(connect(&proxy.clone()).now_or_never().is_none());
+        assert!(connect(&*same).now_or_never().is_none());
+    }
+    assert_eq!(proxy.lookups.0.lock().unwrap().len(), super::MOST);
+    // Another host waits for nobody.
+    let elsewhere = UriEndpoint::new("https://somebody.invalid").unwrap();
+    let other = proxy.reconfigured(&Change::new().uri_endpoint(elsewhere)).unwrap();
+    assert!(!is_of_asked(&connect(&*other).await));
+
+    let (mut one, mut two) = (Box::pin(connect(&proxy)), Box::pin(connect(&*same)));
+    assert!((&mut one).now_or_never().is_none() && (&mut two).now_or_never().is_none());
+    drop(hanging);
+    assert!(is_of_asked(&one.await) && is_of_asked(&two.await), "each waited for the last that was begun");
 }
 
 fn runtime() -> tokio::runtime::Runtime {

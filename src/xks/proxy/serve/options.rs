@@ -32,7 +32,7 @@ impl ServeOptions {
         Self {
             tls: None,
             max_connections: 1024,
-            max_connections_per_peer: 256,
+            max_connections_per_peer: 64,
             max_header_bytes: 16 * 1024,
             max_concurrent_streams: 32,
             handshake_timeout: Duration::from_secs(5),
@@ -42,22 +42,24 @@ impl ServeOptions {
         }
     }
 
-    /// How many connections there may be at once: 1,024 unless it is set. Those beyond are closed at once.
+    /// How many connections there may be at once: 1,024 unless it is set, one at least. Those beyond are closed at
+    /// once.
     pub const fn max_connections(mut self, connections: usize) -> Self {
-        self.max_connections = connections;
+        self.max_connections = if connections == 0 { 1 } else { connections };
         self
     }
 
-    /// How many of them one peer may have at once: 256 unless it is set. Those beyond are closed at once, so that one
-    /// peer cannot take all there are; nor more than the same part of the proxy's
-    /// [memory for bodies](crate::xks::proxy::ProxyBuilder::body_memory). An address of IPv4 is a peer, and so is a
-    /// network of IPv6 (/64).
+    /// How many of them one peer may have at once: 64 unless it is set, one at least. Those beyond are closed at once,
+    /// so that one peer cannot take all there are; nor more than the same part of the proxy's
+    /// [memory for bodies](crate::xks::proxy::ProxyBuilder::body_memory). Together they can, by as many peers as
+    /// `max_connections` divided by this: by 16 unless either is set. An address of IPv4 is a peer, and so is a network
+    /// of IPv6 (/64).
     ///
     /// Behind a load balancer, or anything else that connects in the name of others, the peer is the balancer: give
     /// it as many as there may be in all, by the same number as for [`max_connections`](Self::max_connections), and
     /// leave the limit for each client to it.
     pub const fn max_connections_per_peer(mut self, connections: usize) -> Self {
-        self.max_connections_per_peer = connections;
+        self.max_connections_per_peer = if connections == 0 { 1 } else { connections };
         self
     }
 
@@ -68,9 +70,9 @@ impl ServeOptions {
         self
     }
 
-    /// How many requests one connection of HTTP/2 may have in flight: 32 unless it is set.
+    /// How many requests one connection of HTTP/2 may have in flight: 32 unless it is set, one at least.
     pub const fn max_concurrent_streams(mut self, streams: u32) -> Self {
-        self.max_concurrent_streams = streams;
+        self.max_concurrent_streams = if streams == 0 { 1 } else { streams };
         self
     }
 
