@@ -87,8 +87,9 @@ async fn offered() -> Offered {
 
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let (serving, server) =
-        serve(listener, proxy, ServeOptions::https(TlsOptions::new(certificate).unwrap()));
+    // The suite has more calls in flight than one peer may have connections, each on one of its own.
+    let options = ServeOptions::https(TlsOptions::new(certificate).unwrap()).max_connections_per_peer(512);
+    let (serving, server) = serve(listener, proxy, options);
     let serving = tokio::spawn(serving);
     Offered { manager, tenant, credential, address, authority: root, server, serving }
 }

@@ -55,6 +55,9 @@ impl ServeOptions {
     /// `max_connections` divided by this: by 16 unless either is set. An address of IPv4 is a peer, and so is a network
     /// of IPv6 (/64).
     ///
+    /// Over HTTP/1.1 each request in flight has a connection: 64 carry the 1,800 requests a second that AWS plans for
+    /// while each takes 35 milliseconds. A peer that asks more at once, or whose key manager is slower, needs more.
+    ///
     /// Behind a load balancer, or anything else that connects in the name of others, the peer is the balancer: give
     /// it as many as there may be in all, by the same number as for [`max_connections`](Self::max_connections), and
     /// leave the limit for each client to it.
