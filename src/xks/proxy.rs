@@ -57,12 +57,12 @@
 //!
 //! # What it logs
 //!
-//! Each request is one event of `tracing`, at `INFO` when it succeeded, `WARN` when it was refused and `ERROR` when
-//! the proxy or what stands behind it failed: all of the request's metadata, the operation, the external key id,
-//! the access key id (of a request that is refused for its body or its signature, the one it claims, where its header
-//! can be read; none of one that is refused before that), status, error, what the caller is not told of its reason, and
-//! the time taken. Never a plaintext, a body, a secret, a signature or an `Authorization` header. What comes from the caller is cut and
-//! escaped, so that it cannot forge a line.
+//! Each request is one event of `tracing`, at `INFO` when it succeeded, `WARN` when it was refused and `ERROR` when the
+//! proxy or what stands behind it failed: all of the request's metadata, the operation, the external key id, the access
+//! key id (of a request that is refused for its body or its signature, the one it claims, where its header can be read;
+//! none of one that is refused before that), status, error, what the caller is not told of its reason, and the time
+//! taken. Never a plaintext, a body, a secret, a signature or an `Authorization` header. What comes from the caller is
+//! cut and escaped, so that it cannot forge a line.
 //!
 //! # What it does not do
 //!
@@ -73,8 +73,8 @@
 //! - **Withstand a crowd**: limits of rate and of connections are for each peer, what all peers share (connections,
 //!   memory for bodies) is bounded and can be used up by many of them: by
 //!   [`max_connections`](ServeOptions::max_connections) divided by
-//!   [`max_connections_per_peer`](ServeOptions::max_connections_per_peer), 16 unless either is set. Keeping strangers out is the network's affair, or
-//!   that of mutual TLS, which comes before HTTP.
+//!   [`max_connections_per_peer`](ServeOptions::max_connections_per_peer), 16 unless either is set. Keeping strangers
+//!   out is the network's affair, or that of mutual TLS, which comes before HTTP.
 //! - **Hold keys**: whatever is a [`Connection`] can stand behind it, another proxy's client among them.
 //!
 //! [`Connection`]: crate::backend::Connection

@@ -78,8 +78,8 @@ use crate::xks::sigv4::Signer;
 /// kept for later calls. When nothing at all is heard on a kept connection within a call's deadline, those that were
 /// idle all the while are not tried any more: a peer that has vanished costs the calls in flight, and not one for each
 /// idle connection. It is this deadline alone that notices: a call that its caller drops earlier, because of a shorter
-/// limit of his own or of the store's, teaches nothing. Redirects are not followed, nothing is compressed, and an answer may have 65,536 bytes of
-/// body. A call ends within the [deadline](XksProxyBuilder::deadline).
+/// limit of his own or of the store's, teaches nothing. Redirects are not followed, nothing is compressed, and an
+/// answer may have 65,536 bytes of body. A call ends within the [deadline](XksProxyBuilder::deadline).
 ///
 /// The protocol demands the ARN of a KMS key with each encryption and decryption. Where the request has none, the
 /// client sends `arn:aws:kms:<Region>:000000000000:key/<backing key id>`, so that the proxy's log tells the key.
@@ -105,10 +105,9 @@ use crate::xks::sigv4::Signer;
 /// # Changing
 ///
 /// [`reconfigured`](Backend::reconfigured) gives a proxy with the changes that shares trust roots, TLS sessions, client
-/// certificate, counters and, for the same endpoint, look-ups with this one, and neither network connections nor signing
-/// keys. A
-/// [`dial`](XksProxyBuilder::dial) address stays, unless the endpoint becomes another, whose address it is not. A proxy
-/// on plain HTTP has no other endpoint: changing that is [`Unsupported`](InvalidChange::Unsupported).
+/// certificate, counters and, for the same endpoint, look-ups with this one, and neither network connections nor
+/// signing keys. A [`dial`](XksProxyBuilder::dial) address stays, unless the endpoint becomes another, whose address it
+/// is not. A proxy on plain HTTP has no other endpoint: changing that is [`Unsupported`](InvalidChange::Unsupported).
 ///
 /// # Closing
 ///
