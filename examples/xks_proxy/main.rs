@@ -16,7 +16,7 @@
 //!
 //! # [limits]
 //! # connections = 1024
-//! # connections_per_peer = 64          # behind a load balancer, who is the peer then: as many as connections
+//! # connections_per_peer = 128         # behind a load balancer, who is the peer then: as many as connections
 //! # peer_rate = { per_second = 100, burst = 200 }     # of requests, before authentication; absent: none
 //!
 //! # [tls]                              # absent: plain HTTP

@@ -32,7 +32,7 @@ impl ServeOptions {
         Self {
             tls: None,
             max_connections: 1024,
-            max_connections_per_peer: 64,
+            max_connections_per_peer: 128,
             max_header_bytes: 16 * 1024,
             max_concurrent_streams: 32,
             handshake_timeout: Duration::from_secs(5),
@@ -49,14 +49,14 @@ impl ServeOptions {
         self
     }
 
-    /// How many of them one peer may have at once: 64 unless it is set, one at least. Those beyond are closed at once,
+    /// How many of them one peer may have at once: 128 unless it is set, one at least. Those beyond are closed at once,
     /// so that one peer cannot take all there are; nor more than the same part of the proxy's
     /// [memory for bodies](crate::xks::proxy::ProxyBuilder::body_memory). Together they can, by as many peers as
-    /// `max_connections` divided by this: by 16 unless either is set. An address of IPv4 is a peer, and so is a network
+    /// `max_connections` divided by this: by 8 unless either is set. An address of IPv4 is a peer, and so is a network
     /// of IPv6 (/64).
     ///
-    /// Over HTTP/1.1 each request in flight has a connection: 64 carry the 1,800 requests a second that AWS plans for
-    /// while each takes 35 milliseconds. A peer that asks more at once, or whose key manager is slower, needs more.
+    /// Over HTTP/1.1 each request in flight has a connection: 128 carry the 1,800 requests a second that AWS plans for
+    /// while each takes 70 milliseconds. A peer that asks more at once, or whose key manager is slower, needs more.
     ///
     /// Behind a load balancer, or anything else that connects in the name of others, the peer is the balancer: give
     /// it as many as there may be in all, by the same number as for [`max_connections`](Self::max_connections), and
