@@ -1,5 +1,8 @@
 //! KMS keys: keys of ours that refer to keys in a key manager.
 
+mod aliases;
+pub use aliases::Alias;
+
 mod changing;
 
 mod create;
@@ -12,11 +15,14 @@ mod id;
 pub use id::{KeyArn, KeyId};
 
 mod keys;
-pub use keys::{Alias, Keys, Orphan};
+pub use keys::Keys;
 pub(crate) use keys::{OutOfReach, Reach};
 
 mod metadata;
 pub use metadata::KeyMetadata;
+
+mod orphans;
+pub use orphans::Orphan;
 
 mod page;
 pub use page::{Marker, Page, PageRequest};
@@ -28,6 +34,8 @@ pub(crate) use ring::{Keyring, Protection, ReadyKey, Timing};
 
 mod state;
 pub use state::{KeyOrigin, KeyState};
+
+mod tags;
 
 mod value;
 pub use value::{AliasName, KeyText, TagKey, TagValue};

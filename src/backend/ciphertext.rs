@@ -7,7 +7,7 @@ use crate::value::{InvalidValue, Problem};
 /// The result of an encryption under a backing key: everything its decryption needs, apart from the key and
 /// the additional authenticated data.
 ///
-/// To keep it, keep its four parts. (One blob that holds all, the key's id included, comes with KMS keys.)
+/// A store keeps its parts in a [`CiphertextBlob`](crate::CiphertextBlob).
 ///
 /// ```
 /// use custom_key_store::backend::{Ciphertext, CiphertextMetadata, InitializationVector};

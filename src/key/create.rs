@@ -1,10 +1,10 @@
 //! New KMS keys.
 
 use super::id::KeyId;
-use super::keys::check_tags;
 use super::metadata::KeyMetadata;
 use super::record::{Backing, KeyRecord, TagRecord};
 use super::ring::Keyring;
+use super::tags::check_tags;
 use super::value::{KeyText, TagKey, TagValue};
 use crate::backend::{BackingKeyId, KeyDescription, KeySpec, KeyStatus, KeyUsages};
 use crate::catalog::{CatalogErrorKind, Edit, Ledger, Stored};

@@ -8,31 +8,31 @@ use async_trait::async_trait;
 use super::id::{KeyArn, KeyId};
 use super::metadata::KeyMetadata;
 use super::page::{Page, PageRequest};
-use super::record::{AliasRecord, KeyRecord, OrphanRecord, TagRecord};
+use super::record::KeyRecord;
 use super::ring::Keyring;
-use super::value::{AliasName, KeyText, TagKey, TagValue};
+use super::value::KeyText;
 use crate::backend::BackingKeyId;
-use crate::catalog::{CatalogError, CatalogErrorKind, Edit, Ledger, Record, Stored};
+use crate::catalog::{CatalogError, CatalogErrorKind, Edit, Record, Stored};
 use crate::epoch;
 use crate::error::{Error, ErrorKind};
 use crate::value::{InvalidValue, Problem};
 
 /// How often a change is tried again when somebody else changed the same key meanwhile.
-const TRIES: usize = 16;
-const MAX_TAGS: usize = 50;
+pub(super) const TRIES: usize = 16;
 
 /// Tries again what somebody else's change of the same key got in the way of.
 macro_rules! retry {
     ($id:expr, $attempt:expr) => {{
-        for _ in 0..TRIES {
+        for _ in 0..$crate::key::keys::TRIES {
             match $attempt.await {
-                Err(error) if error.kind() == ErrorKind::Busy => {}
+                Err(error) if error.kind() == $crate::ErrorKind::Busy => {}
                 other => return other,
             }
         }
-        Err(Error::busy($id))
+        Err($crate::Error::busy($id))
     }};
 }
+pub(super) use retry;
 
 /// Whether the key manager of some keys can be reached.
 #[async_trait]
@@ -194,201 +194,7 @@ impl<'s> Keys<'s> {
         .await
     }
 
-    /// The key that an alias stands for.
-    ///
-    /// # Errors
-    ///
-    /// [`AliasNotFound`](crate::ErrorKind::AliasNotFound), also for an alias of another store's key, and
-    /// [`Catalog`](crate::ErrorKind::Catalog).
-    pub async fn resolve(&self, alias: &AliasName) -> Result<KeyId, Error> {
-        Ok(self.alias(alias).await?.record.key)
-    }
-
-    /// The aliases of a key, in the order of their names.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) for the marker of another list, and those of
-    /// [the type](Self#errors).
-    pub async fn aliases(&self, id: &KeyId, page: &PageRequest) -> Result<Page<Alias>, Error> {
-        self.ring.stored(id).await?;
-        let list = format!("aliases of {id}");
-        self.page(&list, &id.to_string(), page, |alias: AliasRecord| Alias {
-            created: epoch::from_millis(alias.created),
-            updated: epoch::from_millis(alias.updated),
-            name: alias.name,
-            key: alias.key,
-        })
-        .await
-    }
-
-    /// Gives a key another name. A name stands for one key of a catalogue.
-    ///
-    /// # Errors
-    ///
-    /// [`AliasExists`](crate::ErrorKind::AliasExists),
-    /// [`KeyPendingDeletion`](crate::ErrorKind::KeyPendingDeletion), and those of [the type](Self#errors).
-    pub async fn create_alias(&self, name: &AliasName, id: &KeyId) -> Result<(), Error> {
-        retry!(*id, self.try_create_alias(name, id))
-    }
-
-    async fn try_create_alias(&self, name: &AliasName, id: &KeyId) -> Result<(), Error> {
-        let key = self.ring.stored(id).await?;
-        refuse_pending(&key.record)?;
-        let now = self.ring.now();
-        let alias = AliasRecord { name: name.clone(), key: *id, created: now, updated: now };
-        let edits = vec![self.touch(&key)?, self.ring.ledger.insert(&alias)?];
-        self.commit(edits, *id, || Error::about(ErrorKind::AliasExists, name)).await
-    }
-
-    /// Has a name stand for another key of the same store.
-    ///
-    /// # Errors
-    ///
-    /// [`AliasNotFound`](crate::ErrorKind::AliasNotFound),
-    /// [`KeyPendingDeletion`](crate::ErrorKind::KeyPendingDeletion) of the new key, and those of
-    /// [the type](Self#errors).
-    pub async fn update_alias(&self, name: &AliasName, id: &KeyId) -> Result<(), Error> {
-        retry!(*id, self.try_update_alias(name, id))
-    }
-
-    async fn try_update_alias(&self, name: &AliasName, id: &KeyId) -> Result<(), Error> {
-        let key = self.ring.stored(id).await?;
-        refuse_pending(&key.record)?;
-        let Stored { record: mut alias, version } = self.alias(name).await?;
-        alias.key = *id;
-        alias.updated = self.ring.now();
-        let edits = vec![self.touch(&key)?, self.ring.ledger.replace(version, &alias)?];
-        self.commit(edits, *id, || Error::about(ErrorKind::AliasExists, name)).await
-    }
-
-    /// Takes a name away. The key stays as it is.
-    ///
-    /// # Errors
-    ///
-    /// [`AliasNotFound`](crate::ErrorKind::AliasNotFound), and [`Catalog`](crate::ErrorKind::Catalog).
-    pub async fn delete_alias(&self, name: &AliasName) -> Result<(), Error> {
-        retry!(self.alias(name).await?.record.key, self.try_delete_alias(name))
-    }
-
-    async fn try_delete_alias(&self, name: &AliasName) -> Result<(), Error> {
-        let alias = self.alias(name).await?;
-        let id = alias.record.key;
-        self.commit(vec![Ledger::delete(&alias)], id, || Error::busy(id)).await
-    }
-
-    async fn alias(&self, name: &AliasName) -> Result<Stored<AliasRecord>, Error> {
-        let found: Option<Stored<AliasRecord>> =
-            self.ring.bounded(self.ring.ledger.read(name.as_str())).await?;
-        let not_found = || Error::about(ErrorKind::AliasNotFound, name);
-        let alias = found.ok_or_else(not_found)?;
-        match self.ring.stored(&alias.record.key).await {
-            Ok(_) => Ok(alias),
-            Err(error) if error.kind() == ErrorKind::KeyNotFound => Err(not_found()),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// The tags of a key, in the order of their keys.
-    ///
-    /// # Errors
-    ///
-    /// Those of [the type](Self#errors).
-    pub async fn tags(&self, id: &KeyId) -> Result<Vec<(TagKey, TagValue)>, Error> {
-        self.ring.stored(id).await?;
-        let tags = self.stored_tags(id).await?;
-        Ok(tags.into_iter().map(|tag| (tag.record.tag, tag.record.value)).collect())
-    }
-
-    /// Adds tags to a key, and changes those that it has already: all of them or none. A key has at most 50.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) when a tag comes twice or there would be too many,
-    /// [`KeyPendingDeletion`](crate::ErrorKind::KeyPendingDeletion), and those of [the type](Self#errors).
-    pub async fn tag(&self, id: &KeyId, tags: &[(TagKey, TagValue)]) -> Result<(), Error> {
-        retry!(*id, self.try_tag(id, tags))
-    }
-
-    async fn try_tag(&self, id: &KeyId, tags: &[(TagKey, TagValue)]) -> Result<(), Error> {
-        let key = self.ring.stored(id).await?;
-        refuse_pending(&key.record)?;
-        let old = self.stored_tags(id).await?;
-        let new = tags.iter().filter(|(tag, _)| old.iter().all(|old| old.record.tag != *tag)).count();
-        check_tags(tags, old.len() + new)?;
-        let mut edits = vec![self.touch(&key)?];
-        for (tag, value) in tags {
-            let record = TagRecord { key: *id, tag: tag.clone(), value: value.clone() };
-            edits.push(match old.iter().find(|old| old.record.tag == record.tag) {
-                Some(old) => self.ring.ledger.replace(old.version, &record)?,
-                None => self.ring.ledger.insert(&record)?,
-            });
-        }
-        self.commit(edits, *id, || Error::busy(*id)).await
-    }
-
-    /// Takes tags away from a key; those that it does not have are no error.
-    ///
-    /// # Errors
-    ///
-    /// [`KeyPendingDeletion`](crate::ErrorKind::KeyPendingDeletion), and those of [the type](Self#errors).
-    pub async fn untag(&self, id: &KeyId, tags: &[TagKey]) -> Result<(), Error> {
-        retry!(*id, self.try_untag(id, tags))
-    }
-
-    async fn try_untag(&self, id: &KeyId, tags: &[TagKey]) -> Result<(), Error> {
-        let key = self.ring.stored(id).await?;
-        refuse_pending(&key.record)?;
-        let old = self.stored_tags(id).await?;
-        let gone = old.iter().filter(|old| tags.contains(&old.record.tag)).map(Ledger::delete);
-        let edits = std::iter::once(self.touch(&key)?).chain(gone).collect();
-        self.commit(edits, *id, || Error::busy(*id)).await
-    }
-
-    pub(super) async fn stored_tags(&self, id: &KeyId) -> Result<Vec<Stored<TagRecord>>, Error> {
-        // More than a key can have, should there ever be.
-        self.ring.bounded(self.ring.ledger.list(Some(&id.to_string()), None, PageRequest::MAX_LIMIT)).await
-    }
-
-    /// Keys in the key manager that no KMS key refers to any more, since they could not be deleted with theirs. Each
-    /// carries the ARN of its KMS key as a label. Whoever manages the cluster can delete them; then
-    /// [`forget_orphan`](Self::forget_orphan).
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) for the marker of another list, and
-    /// [`Catalog`](crate::ErrorKind::Catalog).
-    pub async fn orphans(&self, page: &PageRequest) -> Result<Page<Orphan>, Error> {
-        let list = format!("orphans of {}", self.ring.store);
-        let identity = self.ring.ledger.identity();
-        self.page(&list, self.ring.store.as_str(), page, |orphan: OrphanRecord| Orphan {
-            kms_key: orphan.key.arn(identity),
-            backing_key: orphan.backing_key,
-            since: epoch::from_millis(orphan.since),
-        })
-        .await
-    }
-
-    /// Takes an orphan off the list, by the id of the KMS key that it belonged to. Contacts nobody.
-    ///
-    /// # Errors
-    ///
-    /// [`KeyNotFound`](crate::ErrorKind::KeyNotFound) when it is not on the list, and
-    /// [`Catalog`](crate::ErrorKind::Catalog).
-    pub async fn forget_orphan(&self, id: &KeyId) -> Result<(), Error> {
-        retry!(*id, self.try_forget_orphan(id))
-    }
-
-    async fn try_forget_orphan(&self, id: &KeyId) -> Result<(), Error> {
-        let found: Option<Stored<OrphanRecord>> =
-            self.ring.bounded(self.ring.ledger.read(&id.to_string())).await?;
-        let orphan = found
-            .filter(|orphan| orphan.record.store == self.ring.store)
-            .ok_or_else(|| Error::key_not_found(*id))?;
-        self.commit(vec![Ledger::delete(&orphan)], *id, || Error::busy(*id)).await
-    }
-
-    async fn page<R: Record, T>(
+    pub(super) async fn page<R: Record, T>(
         &self,
         list: &str,
         owner: &str,
@@ -423,29 +229,21 @@ impl<'s> Keys<'s> {
 
     /// Writes the key as it is, so that whatever else is written with it does not come between another's reading and
     /// writing of it: a tag must not be added to a key that is being deleted.
-    fn touch(&self, key: &Stored<KeyRecord>) -> Result<Edit, Error> {
+    pub(super) fn touch(&self, key: &Stored<KeyRecord>) -> Result<Edit, Error> {
         Ok(self.ring.ledger.replace(key.version, &key.record)?)
     }
 
-    async fn commit(&self, edits: Vec<Edit>, id: KeyId, taken: impl FnOnce() -> Error) -> Result<(), Error> {
+    pub(super) async fn commit(
+        &self,
+        edits: Vec<Edit>,
+        id: KeyId,
+        taken: impl FnOnce() -> Error,
+    ) -> Result<(), Error> {
         match self.ring.timing().bounded(self.ring.ledger.commit(edits)).await {
             Err(error) if error.kind() == CatalogErrorKind::AlreadyExists => Err(taken()),
             other => other.map_err(|error| conflict(error, id)),
         }
     }
-}
-
-/// Refuses tags of which one comes twice, or with which the key would have too many.
-pub(super) fn check_tags(tags: &[(TagKey, TagValue)], count: usize) -> Result<(), InvalidValue> {
-    let mut seen = std::collections::HashSet::new();
-    if !tags.iter().all(|(tag, _)| seen.insert(tag)) {
-        return Err(InvalidValue::new("Tags", "every key once", Problem::Malformed));
-    }
-    if count > MAX_TAGS {
-        let problem = Problem::TooLong { length: count, maximum: MAX_TAGS };
-        return Err(InvalidValue::new("Tags", "at most 50 tags of a key", problem));
-    }
-    Ok(())
 }
 
 /// Somebody else changed the key between our reading and our writing it.
@@ -458,32 +256,6 @@ pub(super) fn refuse_pending(key: &KeyRecord) -> Result<(), Error> {
         Some(_) => Err(Error::about(ErrorKind::KeyPendingDeletion, &key.id)),
         None => Ok(()),
     }
-}
-
-/// Another name of a KMS key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Alias {
-    /// The name.
-    pub name: AliasName,
-    /// The key that it stands for.
-    pub key: KeyId,
-    /// When it was created.
-    pub created: SystemTime,
-    /// When it last came to stand for a key.
-    pub updated: SystemTime,
-}
-
-/// A key in the key manager that no KMS key refers to any more.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Orphan {
-    /// The KMS key that it belonged to; the orphan carries it as its label.
-    pub kms_key: KeyArn,
-    /// Its name in the key manager; `None` when it is unknown whether there is one at all.
-    pub backing_key: Option<BackingKeyId>,
-    /// Since when it is one.
-    pub since: SystemTime,
 }
 
 impl fmt::Debug for Keys<'_> {

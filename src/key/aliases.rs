@@ -1,0 +1,124 @@
+//! Other names of KMS keys.
+
+use std::time::SystemTime;
+
+use super::id::KeyId;
+use super::keys::{Keys, refuse_pending, retry};
+use super::page::{Page, PageRequest};
+use super::record::AliasRecord;
+use super::value::AliasName;
+use crate::catalog::{Ledger, Stored};
+use crate::epoch;
+use crate::error::{Error, ErrorKind};
+
+/// Another name of a KMS key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Alias {
+    /// The name.
+    pub name: AliasName,
+    /// The key that it stands for.
+    pub key: KeyId,
+    /// When it was created.
+    pub created: SystemTime,
+    /// When it last came to stand for a key.
+    pub updated: SystemTime,
+}
+
+/// Aliases.
+impl Keys<'_> {
+    /// The key that an alias stands for.
+    ///
+    /// # Errors
+    ///
+    /// [`AliasNotFound`](crate::ErrorKind::AliasNotFound), also for an alias of another store's key, and
+    /// [`Catalog`](crate::ErrorKind::Catalog).
+    pub async fn resolve(&self, alias: &AliasName) -> Result<KeyId, Error> {
+        Ok(self.alias(alias).await?.record.key)
+    }
+
+    /// The aliases of a key, in the order of their names.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) for the marker of another list, and those of
+    /// [the type](Self#errors).
+    pub async fn aliases(&self, id: &KeyId, page: &PageRequest) -> Result<Page<Alias>, Error> {
+        self.ring().stored(id).await?;
+        let list = format!("aliases of {id}");
+        self.page(&list, &id.to_string(), page, |alias: AliasRecord| Alias {
+            created: epoch::from_millis(alias.created),
+            updated: epoch::from_millis(alias.updated),
+            name: alias.name,
+            key: alias.key,
+        })
+        .await
+    }
+
+    /// Gives a key another name. A name stands for one key of a catalogue.
+    ///
+    /// # Errors
+    ///
+    /// [`AliasExists`](crate::ErrorKind::AliasExists),
+    /// [`KeyPendingDeletion`](crate::ErrorKind::KeyPendingDeletion), and those of [the type](Self#errors).
+    pub async fn create_alias(&self, name: &AliasName, id: &KeyId) -> Result<(), Error> {
+        retry!(*id, self.try_create_alias(name, id))
+    }
+
+    async fn try_create_alias(&self, name: &AliasName, id: &KeyId) -> Result<(), Error> {
+        let key = self.ring().stored(id).await?;
+        refuse_pending(&key.record)?;
+        let now = self.ring().now();
+        let alias = AliasRecord { name: name.clone(), key: *id, created: now, updated: now };
+        let edits = vec![self.touch(&key)?, self.ring().ledger.insert(&alias)?];
+        self.commit(edits, *id, || Error::about(ErrorKind::AliasExists, name)).await
+    }
+
+    /// Has a name stand for another key of the same store.
+    ///
+    /// # Errors
+    ///
+    /// [`AliasNotFound`](crate::ErrorKind::AliasNotFound),
+    /// [`KeyPendingDeletion`](crate::ErrorKind::KeyPendingDeletion) of the new key, and those of
+    /// [the type](Self#errors).
+    pub async fn update_alias(&self, name: &AliasName, id: &KeyId) -> Result<(), Error> {
+        retry!(*id, self.try_update_alias(name, id))
+    }
+
+    async fn try_update_alias(&self, name: &AliasName, id: &KeyId) -> Result<(), Error> {
+        let key = self.ring().stored(id).await?;
+        refuse_pending(&key.record)?;
+        let Stored { record: mut alias, version } = self.alias(name).await?;
+        alias.key = *id;
+        alias.updated = self.ring().now();
+        let edits = vec![self.touch(&key)?, self.ring().ledger.replace(version, &alias)?];
+        self.commit(edits, *id, || Error::about(ErrorKind::AliasExists, name)).await
+    }
+
+    /// Takes a name away. The key stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`AliasNotFound`](crate::ErrorKind::AliasNotFound), and [`Catalog`](crate::ErrorKind::Catalog).
+    pub async fn delete_alias(&self, name: &AliasName) -> Result<(), Error> {
+        retry!(self.alias(name).await?.record.key, self.try_delete_alias(name))
+    }
+
+    async fn try_delete_alias(&self, name: &AliasName) -> Result<(), Error> {
+        let alias = self.alias(name).await?;
+        let id = alias.record.key;
+        self.commit(vec![Ledger::delete(&alias)], id, || Error::busy(id)).await
+    }
+
+    async fn alias(&self, name: &AliasName) -> Result<Stored<AliasRecord>, Error> {
+        let found: Option<Stored<AliasRecord>> =
+            self.ring().bounded(self.ring().ledger.read(name.as_str())).await?;
+        let not_found = || Error::about(ErrorKind::AliasNotFound, name);
+        let alias = found.ok_or_else(not_found)?;
+        match self.ring().stored(&alias.record.key).await {
+            Ok(_) => Ok(alias),
+            Err(error) if error.kind() == ErrorKind::KeyNotFound => Err(not_found()),
+            Err(error) => Err(error),
+        }
+    }
+}
