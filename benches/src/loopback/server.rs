@@ -19,7 +19,6 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use rustix::thread::{CpuSet, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Handle};
@@ -32,15 +31,11 @@ use super::{Failure, KEY, LIMIT, Recorded, Wire, path, region};
 pub struct Elsewhere(Handle);
 
 impl Elsewhere {
-    /// Starts it on a core of its own; the caller stays on another one.
+    /// Starts it.
     pub fn start() -> Result<Self, Failure> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
-        stay_on(0);
-        thread::spawn(move || {
-            stay_on(1);
-            runtime.block_on(std::future::pending::<()>())
-        });
+        thread::spawn(move || runtime.block_on(std::future::pending::<()>()));
         Ok(Self(handle))
     }
 
@@ -55,17 +50,6 @@ impl Elsewhere {
     /// For how long the thread has been computing so far, in its own code or in the system's.
     pub async fn computed(&self) -> Result<Duration, Failure> {
         self.run(async { Ok(clock_gettime(ClockId::ThreadCPUTime).try_into()?) }).await
-    }
-}
-
-/// Keeps this thread on one core, where there are two: the scheduler would now and then put both on the same one, and a
-/// slice of time, some milliseconds, would be what is measured.
-fn stay_on(core: usize) {
-    if thread::available_parallelism().is_ok_and(|cores| cores.get() > 1) {
-        let mut cores = CpuSet::new();
-        cores.set(core);
-        // Where that is not allowed it is measured as it comes.
-        let _ = sched_setaffinity(None, &cores);
     }
 }
 
