@@ -2,22 +2,13 @@
 
 use std::sync::Arc;
 
-use custom_key_store::backend::AccountId;
 use custom_key_store::catalog::{Catalog, CatalogErrorKind, Edit, Ledger, MemoryCatalog, Row, Table};
 use custom_key_store::{
-    AliasName, ErrorKind, Identity, KeyId, KeyStore, NewKey, PageRequest, Partition, Region, SealError,
-    SealErrorKind, SealingKey, TagKey, TagValue,
+    AliasName, ErrorKind, KeyId, KeyStore, NewKey, PageRequest, SealError, SealErrorKind, SealingKey, TagKey,
+    TagValue,
 };
 
-use crate::support::{key, manager, name, no_context};
-
-fn identity() -> Identity {
-    Identity::new(
-        Partition::new("aws").unwrap(),
-        Region::new("eu-central-1").unwrap(),
-        AccountId::new("111122223333").unwrap(),
-    )
-}
+use crate::support::{identity, key, manager, name, no_context};
 
 fn sealer() -> SealingKey {
     SealingKey::from_bytes(&[7; 32])

@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use custom_key_store::backend::software::{Fault, KeyManager, Method};
-use custom_key_store::backend::{AccountId, Change, ConnectionErrorCode, LiveChange};
+use custom_key_store::backend::{Change, ConnectionErrorCode, LiveChange};
 use custom_key_store::catalog::{
     Catalog, CatalogError, CatalogErrorKind, Edit, Ledger, MemoryCatalog, Row, Snapshot, SqliteCatalog, Table,
 };
 use custom_key_store::{
-    AnyKeyStore, Connected, ConnectionState, CreateError, Identity, KeyState, KeyStore, NewKey, Partition,
-    Region, SealingKey, StoreId, UpdateError,
+    AnyKeyStore, Connected, ConnectionState, CreateError, KeyState, KeyStore, NewKey, SealingKey, StoreId,
+    UpdateError,
 };
 
-use crate::support::{key, manager, name, no_context, other_name};
+use crate::support::{identity, key, manager, name, no_context, other_name};
 
 /// A catalogue that fails on demand.
 #[derive(Debug, Default)]
@@ -66,14 +66,6 @@ impl Catalog for Sick {
     async fn close(&self) -> Result<(), CatalogError> {
         self.catalog.close().await
     }
-}
-
-fn identity() -> Identity {
-    Identity::new(
-        Partition::new("aws").unwrap(),
-        Region::new("eu-central-1").unwrap(),
-        AccountId::new("111122223333").unwrap(),
-    )
 }
 
 async fn ledger() -> (Arc<Sick>, Ledger) {

@@ -9,19 +9,19 @@ use std::time::Duration;
 use async_trait::async_trait;
 use custom_key_store::backend::software::KeyManager;
 use custom_key_store::backend::{
-    AccountId, Backend, BackingKeyId, Change, ConnectRequest, Connection, ConnectionError, InvalidChange,
-    LiveChange, StoreConfiguration,
+    Backend, BackingKeyId, Change, ConnectRequest, Connection, ConnectionError, InvalidChange, LiveChange,
+    StoreConfiguration,
 };
 use custom_key_store::catalog::{
     Catalog, CatalogError, CatalogErrorKind, Edit, Ledger, MemoryCatalog, Row, Snapshot, SqliteCatalog, Table,
 };
 use custom_key_store::clock::ManualClock;
 use custom_key_store::{
-    AliasName, Connected, ConnectionState, ErrorKind, Identity, KeyId, KeyStore, NewKey, PageRequest,
-    Partition, Region, SealingKey, SecretBytes, StoreId, TagKey, TagValue,
+    AliasName, Connected, ConnectionState, ErrorKind, KeyId, KeyStore, NewKey, PageRequest, SealingKey,
+    SecretBytes, StoreId, TagKey, TagValue,
 };
 
-use crate::support::{key, manager, name, no_context, other_name};
+use crate::support::{identity, key, manager, name, no_context, other_name};
 
 /// A catalogue that does not behave.
 #[derive(Debug, Default)]
@@ -123,13 +123,6 @@ impl Catalog for Odd {
     }
 }
 
-fn identity() -> Identity {
-    Identity::new(
-        Partition::new("aws").unwrap(),
-        Region::new("eu-central-1").unwrap(),
-        AccountId::new("111122223333").unwrap(),
-    )
-}
 fn sealer() -> SealingKey {
     SealingKey::from_bytes(&[7; 32])
 }

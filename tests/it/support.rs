@@ -28,13 +28,18 @@ pub(crate) fn key() -> BackingKeyId {
     BackingKeyId::new("key").unwrap()
 }
 
-/// A ledger in memory, of the account of AWS's examples.
-pub(crate) fn ledger() -> Ledger {
-    Ledger::ephemeral(Identity::new(
+/// The account of AWS's examples.
+pub(crate) fn identity() -> Identity {
+    Identity::new(
         Partition::new("aws").unwrap(),
         Region::new("us-east-1").unwrap(),
         AccountId::new("111122223333").unwrap(),
-    ))
+    )
+}
+
+/// A ledger in memory.
+pub(crate) fn ledger() -> Ledger {
+    Ledger::ephemeral(identity())
 }
 
 pub(crate) fn no_context() -> EncryptionContext {
