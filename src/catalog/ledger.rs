@@ -131,9 +131,8 @@ impl Ledger {
     /// # Errors
     ///
     /// The catalogue is dropped, and owned no more a moment later. [`NotFound`](CatalogErrorKind::NotFound) when nobody
-    /// made one, [`Sealer`](CatalogErrorKind::Sealer) when the
-    /// sealer is not the one it is sealed by, or fails; [`Altered`](CatalogErrorKind::Altered), and what the catalogue
-    /// answers.
+    /// made one, [`Sealer`](CatalogErrorKind::Sealer) when the sealer is not the one it is sealed by, or fails;
+    /// [`Altered`](CatalogErrorKind::Altered), and what the catalogue answers.
     ///
     /// # Cancel safety
     ///

@@ -62,7 +62,7 @@ impl Keys<'_> {
     /// [`AliasExists`](crate::ErrorKind::AliasExists),
     /// [`KeyPendingDeletion`](crate::ErrorKind::KeyPendingDeletion), and those of [the type](Self#errors).
     pub async fn create_alias(&self, name: &AliasName, id: &KeyId) -> Result<(), Error> {
-        retry!(*id, self.try_create_alias(name, id))
+        retry!(id, self.try_create_alias(name, id))
     }
 
     async fn try_create_alias(&self, name: &AliasName, id: &KeyId) -> Result<(), Error> {
@@ -82,7 +82,7 @@ impl Keys<'_> {
     /// [`KeyPendingDeletion`](crate::ErrorKind::KeyPendingDeletion) of the new key, and those of
     /// [the type](Self#errors).
     pub async fn update_alias(&self, name: &AliasName, id: &KeyId) -> Result<(), Error> {
-        retry!(*id, self.try_update_alias(name, id))
+        retry!(id, self.try_update_alias(name, id))
     }
 
     async fn try_update_alias(&self, name: &AliasName, id: &KeyId) -> Result<(), Error> {
@@ -101,7 +101,7 @@ impl Keys<'_> {
     ///
     /// [`AliasNotFound`](crate::ErrorKind::AliasNotFound), and [`Catalog`](crate::ErrorKind::Catalog).
     pub async fn delete_alias(&self, name: &AliasName) -> Result<(), Error> {
-        retry!(self.alias(name).await?.record.key, self.try_delete_alias(name))
+        retry!(name, self.try_delete_alias(name))
     }
 
     async fn try_delete_alias(&self, name: &AliasName) -> Result<(), Error> {

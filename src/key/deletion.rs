@@ -96,10 +96,13 @@ impl Keys<'_> {
         if report.postponed.is_some() {
             return Ok(report);
         }
+        // Once: what the clock is set to meanwhile is not trusted either.
+        let until = ring.now();
         loop {
-            let (until, before) = (ring.now(), report.deleted.len());
+            let (deleted, failed) = (report.deleted.len(), report.failed.len());
+            // Beyond those that cannot be deleted, so that they keep no others.
             let due: Vec<Stored<KeyRecord>> =
-                ring.bounded(ring.ledger.due(Some(ring.store.as_str()), until, BATCH)).await?;
+                ring.bounded(ring.ledger.due(Some(ring.store.as_str()), until, failed + BATCH)).await?;
             report.failed.clear();
             for key in due {
                 match self.delete_key(&key, &mut report).await {
@@ -109,7 +112,7 @@ impl Keys<'_> {
                     Ok(()) => {}
                 }
             }
-            if report.deleted.len() == before {
+            if report.deleted.len() == deleted && report.failed.len() <= failed {
                 return Ok(report);
             }
         }

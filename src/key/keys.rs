@@ -22,14 +22,14 @@ pub(super) const TRIES: usize = 16;
 
 /// Tries again what somebody else's change of the same key got in the way of.
 macro_rules! retry {
-    ($id:expr, $attempt:expr) => {{
+    ($what:expr, $attempt:expr) => {{
         for _ in 0..$crate::key::keys::TRIES {
             match $attempt.await {
                 Err(error) if error.kind() == $crate::ErrorKind::Busy => {}
                 other => return other,
             }
         }
-        Err($crate::Error::busy($id))
+        Err($crate::Error::about($crate::ErrorKind::Busy, $what))
     }};
 }
 pub(super) use retry;
@@ -213,7 +213,7 @@ impl<'s> Keys<'s> {
         id: &KeyId,
         change: impl Fn(&mut KeyRecord) -> Result<(), Error> + Sync,
     ) -> Result<(), Error> {
-        retry!(*id, self.try_change(id, &change))
+        retry!(id, self.try_change(id, &change))
     }
 
     async fn try_change(

@@ -51,7 +51,7 @@ impl Keys<'_> {
     /// [`KeyNotFound`](crate::ErrorKind::KeyNotFound) when it is not on the list, and
     /// [`Catalog`](crate::ErrorKind::Catalog).
     pub async fn forget_orphan(&self, id: &KeyId) -> Result<(), Error> {
-        retry!(*id, self.try_forget_orphan(id))
+        retry!(id, self.try_forget_orphan(id))
     }
 
     async fn try_forget_orphan(&self, id: &KeyId) -> Result<(), Error> {

@@ -31,7 +31,7 @@ impl Keys<'_> {
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput) when a tag comes twice or there would be too many,
     /// [`KeyPendingDeletion`](crate::ErrorKind::KeyPendingDeletion), and those of [the type](Self#errors).
     pub async fn tag(&self, id: &KeyId, tags: &[(TagKey, TagValue)]) -> Result<(), Error> {
-        retry!(*id, self.try_tag(id, tags))
+        retry!(id, self.try_tag(id, tags))
     }
 
     async fn try_tag(&self, id: &KeyId, tags: &[(TagKey, TagValue)]) -> Result<(), Error> {
@@ -57,7 +57,7 @@ impl Keys<'_> {
     ///
     /// [`KeyPendingDeletion`](crate::ErrorKind::KeyPendingDeletion), and those of [the type](Self#errors).
     pub async fn untag(&self, id: &KeyId, tags: &[TagKey]) -> Result<(), Error> {
-        retry!(*id, self.try_untag(id, tags))
+        retry!(id, self.try_untag(id, tags))
     }
 
     async fn try_untag(&self, id: &KeyId, tags: &[TagKey]) -> Result<(), Error> {

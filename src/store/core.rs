@@ -122,7 +122,7 @@ impl Core {
         attempt::connect(self.store_type(), Arc::clone(backend), request, Arc::clone(&self.clock))
     }
 
-    /// An attempt that is written down, before it begins and when it is over.
+    /// An attempt that is written down before it begins, and once more if it fails.
     pub(super) fn recorded_attempt(&self, reason: ConnectReason) -> Attempt {
         let attempt = self.attempt(&self.backend, reason);
         let Some(register) = self.register.clone() else { return attempt };
@@ -139,7 +139,8 @@ impl Core {
         async move { register?.keep(Kept::Disconnected).await.err() }.boxed()
     }
 
-    /// Writes down a change of name and configuration. Nothing has changed when this fails.
+    /// Writes down a change of name and configuration. When this fails nothing has changed, unless the catalogue does not
+    /// say.
     pub(super) async fn record_change(
         &self,
         name: Option<&StoreName>,

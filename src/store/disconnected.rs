@@ -138,7 +138,8 @@ pub enum UpdateError {
     #[error("nothing was changed, since the key manager cannot be used so ({})", .0.code())]
     Refused(#[from] ConnectionError),
     /// The change could not be written down: [`UniqueTaken`](crate::catalog::CatalogErrorKind::UniqueTaken) when another
-    /// store has the name.
+    /// store has the name. After [`Unavailable`](crate::catalog::CatalogErrorKind::Unavailable) the catalogue may have it
+    /// although the store does not: update again.
     #[error("nothing was changed, since the change could not be written down")]
     Catalog(#[from] CatalogError),
     /// The store is in a state in which this cannot be changed; only from

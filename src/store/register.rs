@@ -17,7 +17,7 @@ use crate::secret::SecretBytes;
 use crate::store_id::StoreId;
 
 /// A store, as it is kept.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct StoreRecord {
     pub(super) id: StoreId,
     pub(super) name: StoreName,
@@ -102,19 +102,27 @@ impl Register {
         &self,
         change: impl Fn(&mut StoreRecord) + Send + Sync,
     ) -> Result<(), CatalogError> {
-        let Stored { mut record, version } = self.latest();
-        change(&mut record);
-        match self.put(record, version).await {
+        match self.try_write(&change).await {
             // A write of ours that was cut off took place after all: nobody else has the store.
             Err(error) if error.kind() == CatalogErrorKind::Conflict => {
-                let Stored { mut record, version } = self.look_again().await?;
-                change(&mut record);
-                self.put(record, version).await
+                self.look_again().await?;
+                self.try_write(&change).await
             }
-            // It may have taken place.
+            other => other,
+        }
+    }
+
+    async fn try_write(
+        &self,
+        change: &(impl Fn(&mut StoreRecord) + Send + Sync),
+    ) -> Result<(), CatalogError> {
+        let Stored { mut record, version } = self.latest();
+        change(&mut record);
+        match self.put(&record, version).await {
+            // It may have taken place. The version alone would not tell: an earlier one that was cut off may have too.
             Err(error) if error.kind() == CatalogErrorKind::Unavailable => {
                 let found = self.look_again().await.map_err(|_| error.clone())?;
-                if found.version == version + 1 { Ok(()) } else { Err(error) }
+                if found.record == record { Ok(()) } else { Err(error) }
             }
             other => other,
         }
@@ -129,10 +137,10 @@ impl Register {
         self.timing.bounded(self.ledger.commit(edits.collect())).await
     }
 
-    async fn put(&self, record: StoreRecord, version: u64) -> Result<(), CatalogError> {
-        let edit = self.ledger.replace(version, &record)?;
+    async fn put(&self, record: &StoreRecord, version: u64) -> Result<(), CatalogError> {
+        let edit = self.ledger.replace(version, record)?;
         self.timing.bounded(self.ledger.commit(vec![edit])).await?;
-        self.remember(Stored { record, version: version + 1 });
+        self.remember(Stored { record: record.clone(), version: version + 1 });
         Ok(())
     }
 

@@ -33,6 +33,8 @@ struct Odd {
     commit_silent: AtomicBool,
     /// Commits, then says that it may not have.
     commit_unavailable: AtomicBool,
+    /// Commits nothing, and says that it may have.
+    commit_refused: AtomicBool,
     reads: AtomicU64,
     commits: AtomicU64,
     fail_commit_at: AtomicU64,
@@ -104,6 +106,9 @@ impl Catalog for Odd {
         let nth = self.commits.fetch_add(1, SeqCst) + 1;
         if self.fail_commit_at.load(SeqCst) == nth {
             return Err(CatalogError::new(CatalogErrorKind::Full));
+        }
+        if self.commit_refused.load(SeqCst) {
+            return Err(CatalogError::new(CatalogErrorKind::Unavailable));
         }
         pass(&self.commit_hangs).await;
         self.inner.commit(edits).await?;
@@ -371,6 +376,28 @@ async fn a_change_that_may_have_been_made_is_looked_up() {
 }
 
 #[tokio::test]
+async fn another_write_that_took_place_does_not_pass_for_this_one() {
+    let (catalog, ledger, mut store, _) = store().await;
+    let id = store.id().clone();
+    // Takes place, and nobody is told.
+    catalog.commit_silent.store(true, SeqCst);
+    {
+        let mut update = Box::pin(store.update(LiveChange::new().name(other_name())));
+        assert!(poll(update.as_mut()).is_pending());
+    }
+    catalog.commit_silent.store(false, SeqCst);
+    // Does not take place, and nobody knows.
+    catalog.commit_refused.store(true, SeqCst);
+    let store = store.disconnect().await;
+    catalog.commit_refused.store(false, SeqCst);
+    let unrecorded = store.disconnect_report().unwrap().unrecorded.clone().unwrap();
+    assert_eq!(unrecorded.kind(), CatalogErrorKind::Unavailable);
+    drop(store);
+    let store = KeyStore::builder(manager()).open(&ledger, &id).await.unwrap();
+    assert_eq!(store.state(), ConnectionState::Connecting);
+}
+
+#[tokio::test]
 async fn a_catalogue_is_made_of_an_empty_one_alone() {
     let (catalog, ledger, store, _) = store().await;
     drop((store, ledger));
@@ -467,6 +494,33 @@ async fn one_key_that_cannot_be_deleted_does_not_keep_the_others() {
     let [(failed, error)] = &report.failed[..] else { panic!("{report:?}") };
     assert_eq!(*failed, one);
     assert_eq!(error.kind(), ErrorKind::Catalog(CatalogErrorKind::Altered));
+}
+
+#[tokio::test]
+async fn many_keys_that_cannot_be_deleted_do_not_keep_one_that_can() {
+    let (catalog, ledger) = odd().await;
+    let (clock, manager) = (ManualClock::new(), manager());
+    let store =
+        KeyStore::builder(manager.clone()).clock(clock.clone()).create(&ledger, name()).await.unwrap();
+    let store = store.connect().await.unwrap();
+    let mut last = None;
+    for number in 0..131 {
+        let id = BackingKeyId::new(format!("key-{number}")).unwrap();
+        manager.create_key(id.clone());
+        let id = store.create_key(&NewKey::external(id)).await.unwrap().key_id;
+        if number < 130 {
+            let row = catalog.inner.read(Table::WrappingKeys, &id.to_string()).await.unwrap().unwrap();
+            let mut bad = row.clone();
+            bad.mac[0] ^= 1;
+            catalog.inner.commit(vec![Edit::delete(&row), Edit::Insert(bad)]).await.unwrap();
+        }
+        store.keys().schedule_deletion(&id, if number < 130 { 7 } else { 8 }).await.unwrap();
+        last = Some(id);
+    }
+    clock.advance(Duration::from_secs(20 * 86400));
+    let report = store.keys().delete_due().await.unwrap();
+    assert_eq!(report.deleted, [last.unwrap()]);
+    assert_eq!(report.failed.len(), 130);
 }
 
 #[tokio::test]
