@@ -99,7 +99,9 @@ pub(super) struct Cache {
     counters: Counters,
 }
 
+/// On cache lines of their own, so that counting does not hold up who only reads what lies beside.
 #[derive(Debug, Default)]
+#[repr(align(128))]
 struct Counters {
     hits: AtomicU64,
     misses: AtomicU64,
