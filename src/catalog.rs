@@ -3,7 +3,7 @@
 //! A [`Catalog`] keeps [`Row`]s and knows nothing of what they mean. It makes a few promises, each of which the
 //! suite checks: an [`Edit`] takes place wholly or not at all, together with those it was given with;
 //! what was acknowledged is there after a crash; an id and a unique text are taken once; a row is replaced only by who
-//! has seen its latest version.
+//! has seen its latest version; and a commit can require that a row is there, or that nothing belongs to an owner.
 //!
 //! Built in are [`MemoryCatalog`], for tests and for what may die with the process, and, with the feature `sqlite`,
 //! `SqliteCatalog`, a file. Rows hold no secret in the clear, and each carries a code that only the crate can make:

@@ -21,6 +21,7 @@
 //! | `due` | rows come in the order in which they are due |
 //! | `commits` | all edits of a commit take place, in their order, or none |
 //! | `versions` | a row is changed only by who has seen its latest version |
+//! | `conditions` | what a commit requires holds when it takes place, or nothing of it does |
 //! | `unique` | a unique text is taken once, and free again when its row is gone or has another |
 //! | `limits` | the longest, the shortest and the strangest are kept, what is beyond is refused |
 //! | `snapshots` | a snapshot is of one moment, whatever happens meanwhile |
@@ -49,6 +50,7 @@ mod cancellation;
 mod closing;
 mod commits;
 mod concurrency;
+mod conditions;
 mod content;
 mod due;
 mod durability;

@@ -15,6 +15,11 @@ use super::row::{Row, Table};
 ///
 /// - Texts are compared byte by byte; rows are listed in the order of those bytes.
 /// - A future that is dropped leaves the catalogue as it was or as it was to be, never in between.
+/// - What a commit [requires](Edit::Require) holds at the moment in which it takes place, whoever else commits. A database
+///   that writes for several at once must keep what was looked at as it is until the commit is durable, also that there
+///   is no such row: by locks that cover it, or by serializable isolation. Under a snapshot of its own each of two
+///   commits would see what the other is about to take away.
+/// - A commit with an edit of a kind that the implementation does not know is refused, and the edit not passed over.
 /// - A commit whose future was dropped, or that was [`Unavailable`](super::CatalogErrorKind::Unavailable), takes place
 ///   before any later commit is answered, or never.
 /// - Every wait has an end: a database that does not answer is
@@ -73,13 +78,14 @@ pub trait Catalog: fmt::Debug + Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<Row>, CatalogError>;
 
-    /// Makes all of these changes, in this order, or none. Returns when they are durable.
+    /// Makes all of these changes, in this order, or none if one cannot be made or a condition among them does not hold.
+    /// Returns when they are durable.
     ///
     /// # Errors
     ///
     /// [`AlreadyExists`](super::CatalogErrorKind::AlreadyExists), [`UniqueTaken`](super::CatalogErrorKind::UniqueTaken),
-    /// [`Conflict`](super::CatalogErrorKind::Conflict) and [`InvalidRow`](super::CatalogErrorKind::InvalidRow) say which
-    /// row it is about; [`Full`](super::CatalogErrorKind::Full), [`ReadOnly`](super::CatalogErrorKind::ReadOnly), and
+    /// [`Conflict`](super::CatalogErrorKind::Conflict) and [`InvalidRow`](super::CatalogErrorKind::InvalidRow) are about
+    /// the [place](Edit::place) of the first edit that was refused; [`Full`](super::CatalogErrorKind::Full), [`ReadOnly`](super::CatalogErrorKind::ReadOnly), and
     /// those of [the trait](Self#errors). Nothing was changed, except that it is unknown after
     /// [`Unavailable`](super::CatalogErrorKind::Unavailable).
     async fn commit(&self, edits: Vec<Edit>) -> Result<(), CatalogError>;

@@ -29,7 +29,8 @@ pub enum CatalogErrorKind {
     AlreadyExists,
     /// Another row of the table has the unique text. Nothing was changed.
     UniqueTaken,
-    /// The row is not there, or not at the version that was seen: somebody was faster. Nothing was changed; read again.
+    /// The row is not there, or not at the version that was seen, or there is one where none was to be: somebody was
+    /// faster. Nothing was changed; read again.
     Conflict,
     /// A part of a row is longer than allowed, or empty where it must not be. Nothing was changed.
     InvalidRow,
@@ -88,7 +89,8 @@ impl CatalogError {
         self.kind
     }
 
-    /// The row that it is about, if it is about one.
+    /// The table and the id of the row that it is about, if it is about one; where a commit required that an owner has
+    /// no row in a table, the table and the owner.
     #[must_use]
     pub fn place(&self) -> Option<(Table, &str)> {
         self.detail.as_ref()?.place.as_ref().map(|(table, id)| (*table, id.as_str()))
@@ -103,7 +105,9 @@ impl fmt::Display for CatalogError {
             }
             CatalogErrorKind::AlreadyExists => "there is a row of this id already",
             CatalogErrorKind::UniqueTaken => "another row has the unique text",
-            CatalogErrorKind::Conflict => "the row is gone or was changed by somebody else",
+            CatalogErrorKind::Conflict => {
+                "somebody else was faster, so that it is not as the commit required"
+            }
             CatalogErrorKind::InvalidRow => "a part of the row is empty or too long",
             CatalogErrorKind::InUse if self.place().is_some() => "somebody has it open",
             CatalogErrorKind::InUse => "the catalogue has another owner",

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -13,7 +14,7 @@ use super::row::{Row, Table};
 
 /// A catalogue that dies with the process. For tests, and for stores whose keys need not outlive it.
 ///
-/// Lists with an owner cost as much as the whole table; [`due`](Catalog::due) does too.
+/// Lists with an owner cost as much as the whole table; [`due`](Catalog::due) and [`Edit::RequireNone`] do too.
 #[derive(Default)]
 pub struct MemoryCatalog(Mutex<Content>);
 
@@ -40,20 +41,27 @@ impl MemoryCatalog {
 }
 
 impl Content {
-    /// Makes one change, and gives what undoes it.
-    fn make(&mut self, edit: Edit) -> Result<Undo, CatalogError> {
+    /// Makes one change, and gives what undoes it, if it is anything.
+    fn make(&mut self, edit: Edit) -> Result<Option<Undo>, CatalogError> {
         if let Edit::Insert(row) | Edit::Replace(row) = &edit {
             row.check()?;
         }
         let (table, id) = edit.place();
         let key = (table, id.to_owned());
         let found = self.rows.get(&key);
+        let refuse = |kind| Err(CatalogError::at(kind, table, id));
         let seen = match &edit {
             Edit::Insert(_) => None,
             Edit::Replace(row) => Some(row.version.wrapping_sub(1)),
             Edit::Delete { version, .. } => Some(*version),
+            Edit::Require { .. } if found.is_some() => return Ok(None),
+            Edit::RequireNone { owner, .. }
+                if !self.after(table, "").any(|row| belongs(row, Some(owner))) =>
+            {
+                return Ok(None);
+            }
+            Edit::Require { .. } | Edit::RequireNone { .. } => return refuse(CatalogErrorKind::Conflict),
         };
-        let refuse = |kind| Err(CatalogError::at(kind, table, id));
         match (seen, found) {
             (None, Some(_)) => return refuse(CatalogErrorKind::AlreadyExists),
             (Some(seen), found) if found.map(|row| row.version) != Some(seen) => {
@@ -63,7 +71,7 @@ impl Content {
         }
         let new = match edit {
             Edit::Insert(row) | Edit::Replace(row) => Some(row),
-            Edit::Delete { .. } => None,
+            Edit::Delete { .. } | Edit::Require { .. } | Edit::RequireNone { .. } => None,
         };
         if let Some(unique) = new.as_ref().and_then(|row| row.unique.clone())
             && self.unique.get(&(table, unique)).is_some_and(|holder| *holder != key.1)
@@ -71,7 +79,16 @@ impl Content {
             return Err(CatalogError::at(CatalogErrorKind::UniqueTaken, table, key.1));
         }
         let old = self.put(&key, new);
-        Ok(Undo { key, old })
+        Ok(Some(Undo { key, old }))
+    }
+
+    /// The rows of a table whose id is greater, in order. No id is empty, so that all are greater than the empty text.
+    fn after(&self, table: Table, id: &str) -> impl Iterator<Item = &Row> {
+        let from = Bound::Excluded((table, id.to_owned()));
+        self.rows
+            .range((from, Bound::Unbounded))
+            .take_while(move |((of, _), _)| *of == table)
+            .map(|(_, row)| row)
     }
 
     /// Puts a row, or none, in a place; gives what was there.
@@ -121,14 +138,7 @@ impl Catalog for MemoryCatalog {
         limit: usize,
     ) -> Result<Vec<Row>, CatalogError> {
         let content = self.content()?;
-        // No id is empty, so that what is greater than the empty text is the whole table.
-        let from = (table, after.unwrap_or_default().to_owned());
-        let rows = content
-            .rows
-            .range((std::ops::Bound::Excluded(from), std::ops::Bound::Unbounded))
-            .take_while(|((of, _), _)| *of == table)
-            .map(|(_, row)| row)
-            .filter(|row| belongs(row, owner));
+        let rows = content.after(table, after.unwrap_or_default()).filter(|row| belongs(row, owner));
         Ok(rows.take(limit).cloned().collect())
     }
 
@@ -141,9 +151,8 @@ impl Catalog for MemoryCatalog {
     ) -> Result<Vec<Row>, CatalogError> {
         let content = self.content()?;
         let mut rows: Vec<&Row> = content
-            .rows
-            .values()
-            .filter(|row| row.table == table && row.due.is_some_and(|due| due <= until))
+            .after(table, "")
+            .filter(|row| row.due.is_some_and(|due| due <= until))
             .filter(|row| belongs(row, owner))
             .collect();
         // Stable, so that ids stay in order.
@@ -156,7 +165,7 @@ impl Catalog for MemoryCatalog {
         let mut undo = Vec::with_capacity(edits.len());
         for edit in edits {
             match content.make(edit) {
-                Ok(made) => undo.push(made),
+                Ok(made) => undo.extend(made),
                 Err(error) => {
                     for Undo { key, old } in undo.into_iter().rev() {
                         content.put(&key, old);

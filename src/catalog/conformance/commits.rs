@@ -1,7 +1,7 @@
 //! All edits of a commit, or none.
 
 use super::Suite;
-use super::content::{commit, holds, inserts, refused, row};
+use super::content::{commit, holds, inserts, refused, require, require_none, row};
 use crate::catalog::{CatalogErrorKind as Kind, Edit, Row, Table};
 use crate::conformance::{Outcome, checks};
 
@@ -64,11 +64,15 @@ async fn all_or_nothing(suite: &Suite) -> Outcome {
     taken.version = 3;
     let neighbour = row(Table::Aliases, "a").unique("u");
     commit(&*catalog, inserts([&neighbour])).await?;
-    let wrong: [(Edit, Kind, &Row); 5] = [
+    // As a condition says it.
+    let owned = row(Table::Keys, "o");
+    let wrong: [(Edit, Kind, &Row); 7] = [
         (Edit::Insert(neighbour.clone()), Kind::AlreadyExists, &neighbour),
         (Edit::Insert(taken.clone()), Kind::UniqueTaken, &taken),
         (Edit::Replace(absent.next()), Kind::Conflict, &absent),
         (Edit::delete(&absent), Kind::Conflict, &absent),
+        (require(&absent), Kind::Conflict, &absent),
+        (require_none(Table::Keys, "o"), Kind::Conflict, &owned),
         (Edit::Insert(illegal.clone()), Kind::InvalidRow, &illegal),
     ];
     for (edit, kind, about) in wrong {

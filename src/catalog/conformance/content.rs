@@ -47,6 +47,14 @@ pub(super) fn inserts<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Vec<Edit> 
     rows.into_iter().cloned().map(Edit::Insert).collect()
 }
 
+pub(super) fn require(row: &Row) -> Edit {
+    Edit::Require { table: row.table, id: row.id.clone() }
+}
+
+pub(super) fn require_none(table: Table, owner: &str) -> Edit {
+    Edit::RequireNone { table, owner: owner.to_owned() }
+}
+
 pub(super) async fn commit(catalog: &dyn Catalog, edits: Vec<Edit>) -> Outcome {
     let call = format!("commit of {} edits", edits.len());
     catalog.commit(edits).await.or_fail(call)

@@ -5,20 +5,21 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use super::{
-    Finding, Report, cancellation, closing, commits, concurrency, due, durability, limits, listing, reading,
-    snapshots, unique, versions,
+    Finding, Report, cancellation, closing, commits, concurrency, conditions, due, durability, limits,
+    listing, reading, snapshots, unique, versions,
 };
 use crate::catalog::{Catalog, CatalogError};
 use crate::clock::{Clock, SystemClock};
 use crate::conformance::{Check, Expect as _, Outcome, applies, verdict};
 
 /// In the order in which they run.
-const THEMES: [&[Check<Suite>]; 12] = [
+const THEMES: [&[Check<Suite>]; 13] = [
     reading::CHECKS,
     listing::CHECKS,
     due::CHECKS,
     commits::CHECKS,
     versions::CHECKS,
+    conditions::CHECKS,
     unique::CHECKS,
     limits::CHECKS,
     snapshots::CHECKS,

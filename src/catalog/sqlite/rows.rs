@@ -38,6 +38,7 @@ const REPLACE: &str = "UPDATE OR IGNORE rows \
      WHERE tbl = ?1 AND id = ?2 AND version = ?3 - 1";
 const DELETE: &str = "DELETE FROM rows WHERE tbl = ?1 AND id = ?2 AND version = ?3";
 const VERSION: &str = "SELECT version FROM rows WHERE tbl = ?1 AND id = ?2";
+const OF_OWNER: &str = "SELECT 1 FROM rows WHERE tbl = ?1 AND owner = ?2 LIMIT 1";
 
 /// The row, if it is as it was written.
 pub(super) fn decode(from: &SqliteRow) -> Result<Row, CatalogError> {
@@ -67,7 +68,7 @@ pub(super) fn number(of: &SqliteRow) -> Result<i64, CatalogError> {
     of.try_get("number").map_err(failure)
 }
 
-/// Makes one change inside a transaction.
+/// Makes one change inside a transaction. What it requires holds until that ends: nobody else writes meanwhile.
 pub(super) async fn make(connection: &mut SqliteConnection, edit: &Edit) -> Result<(), CatalogError> {
     let (table, id) = edit.place();
     let refuse = |kind| Err(CatalogError::at(kind, table, id));
@@ -97,6 +98,15 @@ pub(super) async fn make(connection: &mut SqliteConnection, edit: &Edit) -> Resu
             let query = sqlx::query(DELETE).bind(table.as_str()).bind(id).bind(version);
             let done = query.execute(connection).await.map_err(failure)?;
             if done.rows_affected() == 0 { refuse(Kind::Conflict) } else { Ok(()) }
+        }
+        Edit::Require { .. } => match version(connection, table, id).await? {
+            Some(_) => Ok(()),
+            None => refuse(Kind::Conflict),
+        },
+        Edit::RequireNone { owner, .. } => {
+            let query = sqlx::query(OF_OWNER).bind(table.as_str()).bind(owner);
+            let found = query.fetch_optional(connection).await.map_err(failure)?;
+            if found.is_some() { refuse(Kind::Conflict) } else { Ok(()) }
         }
     }
 }
@@ -195,6 +205,8 @@ mod tests {
                 let plan = plan(&mut connection, statement).await.concat();
                 assert!(plan.starts_with("SEARCH rows USING INDEX rows_by_id (tbl=? AND id=?)"), "{plan}");
             }
+            let plan = plan(&mut connection, OF_OWNER).await;
+            assert_eq!(plan, ["SEARCH rows USING COVERING INDEX rows_by_owner (tbl=? AND owner=?)"]);
         });
     }
 }

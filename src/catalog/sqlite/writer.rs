@@ -30,7 +30,7 @@ pub(super) struct Writer {
 /// unseal still.
 fn erases(edit: &Edit) -> bool {
     match edit {
-        Edit::Insert(_) => false,
+        Edit::Insert(_) | Edit::Require { .. } | Edit::RequireNone { .. } => false,
         Edit::Replace(row) => matches!(row.table, Table::Catalog | Table::Vaults),
         Edit::Delete { .. } => true,
     }

@@ -1,5 +1,7 @@
 //! A catalogue that does everything right but one thing.
 
+mod conditions;
+
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -43,6 +45,13 @@ pub(super) enum Flaw {
     InsertsOverOld,
     BeginsAtOne,
     FewVersions,
+    // Conditions
+    IgnoresRequire,
+    IgnoresRequireNone,
+    RequiresTheFirstVersion,
+    RequiresNoneOfAnybody,
+    RequiresAtFirst,
+    RequiresTooEarly,
     // Unique
     IgnoresUnique,
     NeverFreesDeleted,
@@ -309,7 +318,8 @@ impl Flawed {
             let Some(old) = before.iter().find(|row| row.table == table && row.id == id) else { continue };
             let new = match edit {
                 Edit::Insert(row) | Edit::Replace(row) => Some(row),
-                _ => None,
+                Edit::Delete { .. } => None,
+                _ => continue,
             };
             let given_up =
                 old.unique.clone().filter(|unique| new.is_none_or(|new| new.unique.as_ref() != Some(unique)));
@@ -332,7 +342,7 @@ impl Flawed {
             return Err(CatalogError::new(Kind::InvalidRow));
         }
         let before = self.everything().await;
-        let edits = self.altered(edits).await?;
+        let edits = conditions::altered(self.flaw, self.altered(edits).await?, &before)?;
         if self.flaw == Flaw::ChecksTooEarly {
             let seen = self.inner.snapshot().await?.next().await?;
             step().await;
@@ -356,10 +366,7 @@ impl Flawed {
         }
         if matches!(self.flaw, Flaw::OneByOne | Flaw::Torn) {
             if self.flaw == Flaw::Torn {
-                // What is wrong is found out at first.
-                let trial = MemoryCatalog::new();
-                trial.commit(before.iter().cloned().map(Edit::Insert).collect()).await?;
-                trial.commit(edits.clone()).await?;
+                try_on(before, &edits).await?;
             }
             for edit in edits {
                 self.inner.commit(vec![edit]).await?;
@@ -369,10 +376,22 @@ impl Flawed {
             }
             return Ok(());
         }
+        if self.flaw == Flaw::RequiresTooEarly {
+            try_on(before, &edits).await?;
+            step().await;
+            return self.inner.commit(conditions::without(edits)).await;
+        }
         self.inner.commit(edits.clone()).await?;
         self.remember(&edits, &before);
         Ok(())
     }
+}
+
+/// Finds out at first what is wrong.
+async fn try_on(before: Vec<Row>, edits: &[Edit]) -> Result<(), CatalogError> {
+    let trial = MemoryCatalog::new();
+    trial.commit(before.into_iter().map(Edit::Insert).collect()).await?;
+    trial.commit(edits.to_vec()).await
 }
 
 fn inserted(edit: &Edit) -> Option<&Row> {

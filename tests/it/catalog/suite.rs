@@ -49,9 +49,15 @@ const FLAWS: &[(Flaw, &[&str])] = &[
     (Flaw::RefusesNothing, &["commits::nothing"]),
     (
         Flaw::OneByOne,
-        &["commits::all_or_nothing", "commits::in_order", "commits::refused_then_right", "unique::swapped"],
+        &[
+            "commits::all_or_nothing",
+            "commits::in_order",
+            "commits::refused_then_right",
+            "conditions::in_order",
+            "unique::swapped",
+        ],
     ),
-    (Flaw::DeletesFirst, &["commits::in_order"]),
+    (Flaw::DeletesFirst, &["commits::in_order", "conditions::in_order"]),
     (
         Flaw::ReplacesAnyVersion,
         &["versions::replace", "unique::swapped", "unique::taken", "concurrency::one_version"],
@@ -68,8 +74,30 @@ const FLAWS: &[(Flaw, &[&str])] = &[
             "cancellation::many_at_once",
         ],
     ),
-    (Flaw::BeginsAtOne, &["versions::kept", "commits::in_order"]),
+    (Flaw::BeginsAtOne, &["versions::kept", "commits::in_order", "conditions::in_order"]),
     (Flaw::FewVersions, &["versions::extremes", "versions::replace"]),
+    (
+        Flaw::IgnoresRequire,
+        &[
+            "conditions::there",
+            "conditions::in_order",
+            "conditions::whatever_else_is_committed",
+            "commits::all_or_nothing",
+        ],
+    ),
+    (
+        Flaw::IgnoresRequireNone,
+        &[
+            "conditions::none_there",
+            "conditions::in_order",
+            "conditions::whatever_else_is_committed",
+            "commits::all_or_nothing",
+        ],
+    ),
+    (Flaw::RequiresTheFirstVersion, &["conditions::there"]),
+    (Flaw::RequiresNoneOfAnybody, &["conditions::none_there"]),
+    (Flaw::RequiresAtFirst, &["conditions::in_order"]),
+    (Flaw::RequiresTooEarly, &["conditions::whatever_else_is_committed"]),
     (Flaw::NeverFreesReplaced, &["unique::freed_by_replace"]),
     (Flaw::ChecksAllAtFirst, &["unique::swapped", "unique::freed_by_delete", "unique::taken"]),
     (
@@ -91,9 +119,17 @@ const FLAWS: &[(Flaw, &[&str])] = &[
     (Flaw::ChecksTooEarly, &["concurrency::one_version"]),
     (
         Flaw::FewCommitsAtOnce,
-        &["concurrency::many_rows", "concurrency::one_text", "concurrency::one_version"],
+        &[
+            "concurrency::many_rows",
+            "concurrency::one_text",
+            "concurrency::one_version",
+            "conditions::whatever_else_is_committed",
+        ],
     ),
-    (Flaw::Torn, &["concurrency::whole_to_readers", "cancellation::commits"]),
+    (
+        Flaw::Torn,
+        &["concurrency::whole_to_readers", "conditions::whatever_else_is_committed", "cancellation::commits"],
+    ),
     (Flaw::NotCancelSafe("read"), &["cancellation::read"]),
     (Flaw::NotCancelSafe("find"), &["cancellation::find"]),
     (Flaw::NotCancelSafe("list"), &["cancellation::list", "cancellation::many_at_once"]),
