@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::backend::{BackendError, BackendErrorKind};
+use crate::backend::{BackendError, BackendErrorKind, BackingKeyId};
 use crate::catalog::{CatalogError, CatalogErrorKind};
 use crate::crypto::InvalidBlob;
 use crate::key::KeyId;
@@ -189,6 +189,16 @@ impl Error {
     pub(crate) fn taken_key_generated() -> Self {
         let error = BackendError::new(BackendErrorKind::InvalidResponse);
         error.with_detail("it made a key of a name that another KMS key rests on").into()
+    }
+
+    /// Says which key the cluster made, since nothing in the catalogue does.
+    pub(crate) fn naming(self, key: &BackingKeyId) -> Self {
+        match self.0 {
+            Repr::Catalog(error) => {
+                error.because(format!("the cluster has made the key {key}, which is listed nowhere")).into()
+            }
+            _ => self,
+        }
     }
 
     pub(crate) fn about(kind: ErrorKind, what: &impl ToString) -> Self {

@@ -28,6 +28,7 @@ mod page;
 pub use page::{Marker, Page, PageRequest};
 
 mod record;
+pub(crate) use record::OrphanRecord;
 
 mod ring;
 pub(crate) use ring::{Keyring, Protection, ReadyKey, Timing};

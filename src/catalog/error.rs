@@ -83,6 +83,12 @@ impl CatalogError {
         Self { kind, detail: Some(Arc::new(detail)) }
     }
 
+    /// The same error with another source.
+    pub(crate) fn because(&self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        let place = self.place().map(|(table, id)| (table, id.to_owned()));
+        Self::detailed(self.kind, Detail { place, source: Some(source.into()) })
+    }
+
     /// What went wrong.
     #[must_use]
     pub const fn kind(&self) -> CatalogErrorKind {

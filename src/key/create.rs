@@ -92,8 +92,7 @@ impl Keyring {
 
     /// Writes down that a cluster is about to make a key, which might be forgotten otherwise.
     pub(crate) async fn expect_generated(&self, id: KeyId) -> Result<(), Error> {
-        let edits = vec![self.ledger.insert(&self.orphan(id, None))?];
-        self.bounded(self.ledger.commit(edits)).await
+        Ok(self.add(vec![self.ledger.insert(&self.orphan(id, None))?]).await?)
     }
 
     /// The cluster made none.
@@ -111,12 +110,17 @@ impl Keyring {
         let material_id: MaterialId = random();
         let backing = Backing::CloudHsm { key: key.clone(), material_id: material_id.to_vec() };
         let kept = self.keep(&self.record(id, new, backing), new, vec![self.expected(id)]).await;
-        if kept.is_err() {
-            // Now that it is known which key nobody refers to. Should this fail, its label says so all the same.
-            let known = self.ledger.replace(1, &self.orphan(id, Some(key)))?;
-            let _ = self.bounded(self.ledger.commit(vec![known])).await;
-        }
-        kept.map_err(|error| match error.kind() {
+        let Err(error) = kept else { return kept };
+        // Now that it is known which key nobody refers to. Should this fail, its label says so all the same.
+        let orphan = self.orphan(id, Some(key.clone()));
+        let known = self.ledger.replace(1, &orphan)?;
+        let error = match self.add(vec![known]).await {
+            Err(gone) if gone.kind() == CatalogErrorKind::NotFound => gone.into(),
+            _ => error,
+        };
+        Err(match error.kind() {
+            // The list went with the store.
+            ErrorKind::Catalog(CatalogErrorKind::NotFound) => error.naming(&key),
             ErrorKind::ExternalKeyInUse => Error::taken_key_generated(),
             _ => error,
         })
@@ -149,7 +153,7 @@ impl Keyring {
             let tag = TagRecord { key: record.id, tag: tag.clone(), value: value.clone() };
             edits.push(self.ledger.insert(&tag)?);
         }
-        match self.timing().bounded(self.ledger.commit(edits)).await {
+        match self.add(edits).await {
             Ok(()) => Ok(self.describe(record, true)),
             Err(error) if error.kind() == CatalogErrorKind::UniqueTaken => {
                 Err(Error::about(ErrorKind::ExternalKeyInUse, record.backing_key()))

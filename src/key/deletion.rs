@@ -131,7 +131,9 @@ impl Keys<'_> {
             report.deleted.push(id);
             return Ok(());
         };
-        // First written down, then deleted: whatever happens in between, it is not forgotten.
+        // First written down, then deleted: whatever happens in between, it is not forgotten. After the deletion of the
+        // key, so that where both are gone it is the key that somebody else was faster with.
+        edits.extend(ring.store_is_there());
         edits.push(ring.ledger.insert(&ring.orphan(id, Some(backing_key.clone())))?);
         ring.commit_change(id, edits).await?;
         report.deleted.push(id);

@@ -9,7 +9,7 @@ use super::id::{KeyArn, KeyId};
 use super::metadata::KeyMetadata;
 use super::page::{Page, PageRequest};
 use super::record::KeyRecord;
-use super::ring::Keyring;
+use super::ring::{Keyring, store_gone};
 use super::value::KeyText;
 use crate::backend::BackingKeyId;
 use crate::catalog::{CatalogError, CatalogErrorKind, Edit, Record, Stored};
@@ -248,6 +248,7 @@ impl<'s> Keys<'s> {
 
 /// Somebody else changed the key between our reading and our writing it.
 pub(super) fn conflict(error: CatalogError, id: KeyId) -> Error {
+    let error = store_gone(error);
     if error.kind() == CatalogErrorKind::Conflict { Error::busy(id) } else { error.into() }
 }
 

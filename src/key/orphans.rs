@@ -27,7 +27,8 @@ pub struct Orphan {
 impl Keys<'_> {
     /// Keys in the key manager that no KMS key refers to any more, since they could not be deleted with theirs. Each
     /// carries the ARN of its KMS key as a label. Whoever manages the cluster can delete them; then
-    /// [`forget_orphan`](Self::forget_orphan).
+    /// [`forget_orphan`](Self::forget_orphan). The list goes with the store when that is
+    /// [deleted](crate::KeyStore::delete).
     ///
     /// # Errors
     ///

@@ -20,6 +20,7 @@ use crate::clock::{Clock, within};
 use crate::crypto::{KEY_LEN, Material, MaterialId, RootKey, random, seal, unseal};
 use crate::epoch;
 use crate::error::{Error, ErrorKind};
+use crate::identity::Identity;
 use crate::store_id::StoreId;
 
 /// How many keys are kept ready for use. One takes about a kilobyte.
@@ -32,6 +33,8 @@ const MATERIAL: &[u8] = b"custom-key-store material v1";
 pub(crate) struct Keyring {
     pub(super) ledger: Ledger,
     pub(super) store: StoreId,
+    /// Whether the store has a row in the ledger.
+    is_kept: bool,
     timing: ArcSwap<Timing>,
     /// Keys that can be used, with their material in the clear. A change of a key takes it out before the change is
     /// acknowledged, together with who is just bringing it in.
@@ -80,22 +83,30 @@ pub(crate) enum Protection {
 }
 
 impl Keyring {
-    /// The keyring of a store. There is one, which whoever has a handle from before the store was opened again shares:
-    /// a change of a key through one must be seen through the other.
+    /// The keyring of a store that is kept in the ledger. There is one, which whoever has a handle from before the store
+    /// was opened again shares: a change of a key through one must be seen through the other.
     pub(crate) fn of(ledger: &Ledger, store: &StoreId, timing: Timing) -> Arc<Self> {
         let timing = Arc::new(timing);
-        let ring = ledger.share(store, || Self::new(ledger.clone(), store.clone(), Arc::clone(&timing)));
+        let make = || Self::new(ledger.clone(), store.clone(), Arc::clone(&timing), true);
+        let ring = ledger.share(store, make);
         ring.timing.store(timing);
         ring
     }
 
-    fn new(ledger: Ledger, store: StoreId, timing: Arc<Timing>) -> Self {
+    /// The keyring of a store in memory alone, on a ledger of its own.
+    pub(crate) fn ephemeral(store: &StoreId, timing: Timing) -> Arc<Self> {
+        let ledger = Ledger::ephemeral(Identity::nobody());
+        Arc::new(Self::new(ledger, store.clone(), Arc::new(timing), false))
+    }
+
+    fn new(ledger: Ledger, store: StoreId, timing: Arc<Timing>, is_kept: bool) -> Self {
         let jumps = Jumps::new(&*timing.clock);
         // Not from zero: nobody shall take this ring for the one that a store had before it was opened again.
         let first = u64::from_ne_bytes(random());
         Self {
             ledger,
             store,
+            is_kept,
             timing: ArcSwap::new(timing),
             ready: Cache::new(READY),
             changing: Changing::default(),
@@ -205,6 +216,18 @@ impl Keyring {
         Ok(RootKey::new(bytes))
     }
 
+    /// What a commit demands that adds something to the store: that nobody deleted it meanwhile.
+    pub(super) fn store_is_there(&self) -> Option<Edit> {
+        self.is_kept.then(|| Edit::Require { table: Table::Stores, id: self.store.to_string() })
+    }
+
+    /// Commits what adds something to the store. `NotFound` when that was deleted.
+    pub(super) async fn add(&self, edits: Vec<Edit>) -> Result<(), CatalogError> {
+        // First, so that it says so before anything else that is gone with the store.
+        let edits = self.store_is_there().into_iter().chain(edits).collect();
+        self.timing().bounded(self.ledger.commit(edits)).await.map_err(store_gone)
+    }
+
     /// Commits a change of a key after which nobody must use it as it was.
     pub(super) async fn commit_change(&self, id: KeyId, edits: Vec<Edit>) -> Result<(), Error> {
         let change = Change::begin(self, id);
@@ -269,6 +292,16 @@ impl Keyring {
 
     pub(super) fn now(&self) -> i64 {
         epoch::millis(self.timing().clock.wall())
+    }
+}
+
+/// Tells that the store is gone from other conflicts, which a look at what is there now may solve.
+pub(super) fn store_gone(error: CatalogError) -> CatalogError {
+    match error.place() {
+        Some((Table::Stores, id)) if error.kind() == CatalogErrorKind::Conflict => {
+            CatalogError::at(CatalogErrorKind::NotFound, Table::Stores, id)
+        }
+        _ => error,
     }
 }
 

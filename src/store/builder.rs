@@ -13,8 +13,7 @@ use crate::backend::{Backend, ConnectReason, ConnectionError, CustomKeyStoreType
 use crate::catalog::{CatalogError, CatalogErrorKind, Ledger, Table};
 use crate::clock::{Clock, SystemClock};
 use crate::epoch;
-use crate::identity::Identity;
-use crate::key::Timing;
+use crate::key::{Keyring, Timing};
 use crate::store_id::StoreId;
 
 /// Making a store.
@@ -130,7 +129,8 @@ impl StoreBuilder {
     pub fn ephemeral(self, name: StoreName) -> KeyStore<Disconnected> {
         let created = to_the_millisecond(self.clock.wall());
         let id = self.id.clone().unwrap_or_else(StoreId::generate);
-        let core = self.core(id, name, created, &Ledger::ephemeral(Identity::nobody()));
+        let ring = Keyring::ephemeral(&id, self.timing());
+        let core = self.core(id, name, created, ring);
         KeyStore { core: Box::new(core), state: Disconnected::never_connected() }
     }
 
@@ -199,8 +199,7 @@ impl StoreBuilder {
     ///
     /// May be dropped at will.
     pub async fn open(self, ledger: &Ledger, id: &StoreId) -> Result<AnyKeyStore, CatalogError> {
-        let timing = Timing { clock: Arc::clone(&self.clock), limit: self.limits.call_timeout };
-        let register = Register::open(ledger, id, timing).await?;
+        let register = Register::open(ledger, id, self.timing()).await?;
         let record = register.latest().record;
         let created = epoch::from_millis(record.created);
         let mut core = self.kept(record.id, record.name, created, ledger);
@@ -213,16 +212,21 @@ impl StoreBuilder {
 
     fn kept(self, id: StoreId, name: StoreName, created: SystemTime, ledger: &Ledger) -> Core {
         let vault = self.vault.clone();
-        let mut core = self.core(id, name, created, ledger);
+        let ring = Keyring::of(ledger, &id, self.timing());
+        let mut core = self.core(id, name, created, ring);
         if vault.is_none() {
             core.vault = LedgerVault::new(ledger, &core.id);
         }
         core
     }
 
-    fn core(self, id: StoreId, name: StoreName, created: SystemTime, ledger: &Ledger) -> Core {
+    fn timing(&self) -> Timing {
+        Timing { clock: Arc::clone(&self.clock), limit: self.limits.call_timeout }
+    }
+
+    fn core(self, id: StoreId, name: StoreName, created: SystemTime, ring: Arc<Keyring>) -> Core {
         let Self { backend, id: _, vault, clock, principal, limits } = self;
-        let mut core = Core::new(id, name, created, backend, clock, limits, ledger);
+        let mut core = Core::new(id, name, created, backend, clock, limits, ring);
         if let Some(vault) = vault {
             core.vault = vault;
         }

@@ -15,9 +15,9 @@ use crate::backend::{
     Backend, Change, ConnectReason, ConnectRequest, ConnectionError, ConnectionErrorCode, CustomKeyStoreType,
     InvalidChange, MemoryVault, RequestId, StoreConfiguration, StoreName, Vault,
 };
-use crate::catalog::{CatalogError, Ledger};
+use crate::catalog::CatalogError;
 use crate::clock::Clock;
-use crate::key::{Keyring, Timing};
+use crate::key::Keyring;
 use crate::store_id::StoreId;
 
 /// What a store is in every state. States hold the rest.
@@ -59,7 +59,7 @@ impl Default for Limits {
 }
 
 impl Core {
-    /// A store whose KMS keys are in `ledger`.
+    /// A store whose KMS keys are in `ring`.
     pub(super) fn new(
         id: StoreId,
         name: StoreName,
@@ -67,11 +67,9 @@ impl Core {
         backend: Arc<dyn Backend>,
         clock: Arc<dyn Clock>,
         limits: Limits,
-        ledger: &Ledger,
+        ring: Arc<Keyring>,
     ) -> Self {
         let configuration = backend.configuration();
-        let timing = Timing { clock: Arc::clone(&clock), limit: limits.call_timeout };
-        let ring = Keyring::of(ledger, &id, timing);
         ring.set_cluster(configuration.cluster_id());
         Self {
             id,

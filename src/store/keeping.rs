@@ -5,7 +5,7 @@ use std::fmt;
 use super::KeyStore;
 use super::describe::Description;
 use super::disconnected::Disconnected;
-use super::register::StoreRecord;
+use super::register::{StoreRecord, has_keys};
 use crate::catalog::{CatalogError, Ledger, Record as _};
 use crate::error::Error;
 use crate::key::{Page, PageRequest};
@@ -33,28 +33,28 @@ impl Ledger {
 
 /// What is kept of a store.
 impl KeyStore<Disconnected> {
-    /// Deletes the store, which must have no KMS keys: those must have been deleted, and not only scheduled to be. What
-    /// is in the key manager stays as it is. A store in memory alone is just dropped.
+    /// Deletes the store, which must have no KMS keys: those must have been deleted, and not only scheduled to be. A
+    /// creation of one that is under way, or was dropped, either comes first, so that the store is not deleted, or is
+    /// refused. A store in memory alone is just dropped.
+    ///
+    /// What is in the key manager stays as it is, and so do [orphans](crate::Keys::orphans) in the cluster, which KMS
+    /// leaves alone too. Their list goes with the store: see to them before, or find them by their labels, the ARNs of
+    /// their KMS keys.
     ///
     /// # Errors
     ///
-    /// [`DeleteError`], which gives the store back.
+    /// [`DeleteError`], which gives the store back. Of more than a hundred orphans some may be off the list then.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it resolves, the store is dropped, and is deleted or not.
+    /// Dropped before it resolves, the store is dropped, and is deleted or not, with the same reservation.
     pub async fn delete(self) -> Result<(), DeleteError> {
+        // <https://docs.aws.amazon.com/kms/latest/APIReference/API_DeleteCustomKeyStore.html>
         let Some(register) = self.core.register.clone() else { return Ok(()) };
-        let first = match PageRequest::first(1) {
-            Ok(first) => self.keys().list(&first).await,
-            Err(error) => Err(error.into()),
-        };
-        let deleted = match first {
-            Ok(keys) if keys.items.is_empty() => register.delete().await.map_err(Error::from),
-            Ok(_) => return Err(DeleteError { store: Box::new(self), error: None }),
-            Err(error) => Err(error),
-        };
-        deleted.map_err(|error| DeleteError { store: Box::new(self), error: Some(error) })
+        register.delete().await.map_err(|error| DeleteError {
+            store: Box::new(self),
+            error: (!has_keys(&error)).then(|| error.into()),
+        })
     }
 
     /// Writes down that the store is disconnected, where the disconnect itself

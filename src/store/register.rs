@@ -10,11 +10,18 @@ use crate::backend::{
     BackendError, BackendErrorKind, ConnectionError, ConnectionErrorCode, StoreConfiguration, StoreName,
     Vault,
 };
-use crate::catalog::{CatalogError, CatalogErrorKind, Claim, Ledger, Record, Stored, Table, base64_text};
+use crate::catalog::{
+    CatalogError, CatalogErrorKind, Claim, Edit, Ledger, Record, Stored, Table, base64_text,
+};
 use crate::epoch;
-use crate::key::Timing;
+use crate::key::{OrphanRecord, Timing};
 use crate::secret::SecretBytes;
 use crate::store_id::StoreId;
+
+/// How often a deletion is tried again when something of the store was changed meanwhile.
+const TRIES: usize = 16;
+/// How many orphans are taken off the list in one commit.
+const ORPHANS: usize = 100;
 
 /// A store, as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -128,13 +135,40 @@ impl Register {
         }
     }
 
-    /// Takes the store away, and what its backend kept.
+    /// Takes the store away, what its backend kept, and the list of its orphans. [Refused](has_keys) when it has keys.
     pub(super) async fn delete(&self) -> Result<(), CatalogError> {
-        let id = self.latest().record.id;
-        let vault: Option<Stored<VaultRecord>> = self.timing.bounded(self.ledger.read(id.as_str())).await?;
-        let store = self.look_again().await?;
-        let edits = std::iter::once(Ledger::delete(&store)).chain(vault.iter().map(Ledger::delete));
-        self.timing.bounded(self.ledger.commit(edits.collect())).await
+        for _ in 1..TRIES {
+            match self.try_delete().await {
+                // A handle changed its orphans, or a write of ours that was cut off took place after all.
+                Err(error) if error.kind() == CatalogErrorKind::Conflict && !has_keys(&error) => {}
+                other => return other,
+            }
+        }
+        self.try_delete().await
+    }
+
+    async fn try_delete(&self) -> Result<(), CatalogError> {
+        let id = self.latest().record.id.to_string();
+        let none = |table| Edit::RequireNone { table, owner: id.clone() };
+        loop {
+            // A key may be on its way here, of a creation that nobody waits for any more: what counts is that there is
+            // none when the commit takes place. In every commit, so that a store that has keys keeps its list.
+            let mut edits = vec![none(Table::Keys)];
+            let list = self.ledger.list(Some(&id), None, ORPHANS);
+            let orphans: Vec<Stored<OrphanRecord>> = self.timing.bounded(list).await?;
+            edits.extend(orphans.iter().map(Ledger::delete));
+            let is_last = orphans.len() < ORPHANS;
+            if is_last {
+                edits.push(none(Table::Orphans));
+                edits.push(Ledger::delete(&self.look_again().await?));
+                let vault: Option<Stored<VaultRecord>> = self.timing.bounded(self.ledger.read(&id)).await?;
+                edits.extend(vault.iter().map(Ledger::delete));
+            }
+            self.timing.bounded(self.ledger.commit(edits)).await?;
+            if is_last {
+                return Ok(());
+            }
+        }
     }
 
     async fn put(&self, record: &StoreRecord, version: u64) -> Result<(), CatalogError> {
@@ -162,6 +196,11 @@ impl fmt::Debug for Register {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Register").field("ledger", &self.ledger).finish_non_exhaustive()
     }
+}
+
+/// Whether a deletion was refused since the store has keys.
+pub(super) fn has_keys(error: &CatalogError) -> bool {
+    error.kind() == CatalogErrorKind::Conflict && error.place().is_some_and(|(table, _)| table == Table::Keys)
 }
 
 /// Writes down that an attempt failed. One that succeeded was written down before it began.

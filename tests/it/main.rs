@@ -5,6 +5,7 @@ mod blobs;
 mod catalog;
 mod conformance;
 mod connecting;
+mod deleting;
 mod describing;
 mod disconnecting;
 mod envelope;

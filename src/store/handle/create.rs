@@ -21,14 +21,16 @@ impl Handle {
     /// [`ExternalKeyInUse`](crate::ErrorKind::ExternalKeyInUse),
     /// [`UnsuitableExternalKey`](crate::ErrorKind::UnsuitableExternalKey),
     /// [`NotConnected`](crate::ErrorKind::NotConnected) (the key may have been created all the same, if the store was
-    /// disconnected meanwhile), [`Catalog`](crate::ErrorKind::Catalog), and
+    /// disconnected meanwhile), [`Catalog`](crate::ErrorKind::Catalog), in it
+    /// [`NotFound`](crate::catalog::CatalogErrorKind::NotFound) when the store was deleted meanwhile (no KMS key was
+    /// created; a key that the cluster had made for it is named by the sources of the error, and is listed nowhere), and
     /// [`Backend`](crate::ErrorKind::Backend) for what the key manager answers, where
     /// [`KeyNotFound`](crate::backend::BackendErrorKind::KeyNotFound) means that it has no such external key.
     ///
     /// # Cancel safety
     ///
     /// Dropped before it resolves, the KMS key may have been created. A key that the cluster made for nothing is
-    /// listed as an [orphan](crate::Keys::orphans).
+    /// listed as an [orphan](crate::Keys::orphans), as long as the store is there.
     pub async fn create_key(&self, new: &NewKey) -> Result<KeyMetadata, Error> {
         new.check()?;
         let inconsistent = |expected| {
