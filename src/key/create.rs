@@ -113,7 +113,11 @@ impl Keyring {
         let Err(error) = kept else { return kept };
         // Now that it is known which key nobody refers to. Should this fail, its label says so all the same.
         let orphan = self.orphan(id, Some(key.clone()));
-        let known = self.ledger.replace(1, &orphan)?;
+        let known = match error.kind() {
+            // Somebody took it off the list when it was not known yet that there is one.
+            ErrorKind::Catalog(CatalogErrorKind::Conflict) => self.ledger.insert(&orphan)?,
+            _ => self.ledger.replace(1, &orphan)?,
+        };
         let error = match self.add(vec![known]).await {
             Err(gone) if gone.kind() == CatalogErrorKind::NotFound => gone.into(),
             _ => error,

@@ -12,7 +12,9 @@ use custom_key_store::backend::{BackendErrorKind, BackingKeyId, Change};
 use custom_key_store::catalog::{
     Catalog, CatalogError, CatalogErrorKind, Edit, Ledger, MemoryCatalog, Row, Snapshot, Table,
 };
-use custom_key_store::{Connected, Error, ErrorKind, KeyStore, NewKey, PageRequest, SealingKey};
+use custom_key_store::{
+    Connected, Error, ErrorKind, Handle, KeyStore, NewKey, Orphan, PageRequest, SealingKey,
+};
 
 use crate::support::{cluster, identity, key, manager, name, other_name, poll_once};
 
@@ -136,6 +138,10 @@ async fn orphans(manager: &KeyManager, store: &KeyStore<Connected>, count: usize
     }
 }
 
+async fn listed(handle: &Handle) -> Vec<Orphan> {
+    handle.keys().orphans(&PageRequest::default()).await.unwrap().items
+}
+
 /// The key of the cluster that was not there at first.
 fn made(cluster: &KeyManager) -> BackingKeyId {
     cluster.keys().into_iter().find(|made| *made != key()).unwrap()
@@ -233,6 +239,24 @@ async fn no_cluster_is_asked_for_a_key_of_a_store_that_is_gone() {
     assert_eq!(error.kind(), ErrorKind::Catalog(CatalogErrorKind::NotFound));
     assert_eq!(cluster.calls(Method::GenerateKey), 0);
     assert_eq!(catalog.tables().await, []);
+}
+
+#[tokio::test]
+async fn a_key_that_somebody_took_off_the_list_while_it_was_made_is_listed_again() {
+    let cluster = cluster();
+    let (catalog, store) = connected(&cluster).await;
+    let (handle, new) = (store.handle(), NewKey::generated());
+    catalog.hold_after(1);
+    let mut create = Box::pin(handle.create_key(&new));
+    assert!(poll_once(&mut create).is_pending());
+    catalog.release();
+    let expected = listed(&handle).await.remove(0);
+    assert_eq!(expected.backing_key, None);
+    store.keys().forget_orphan(&expected.kms_key.key_id()).await.unwrap();
+    create.await.unwrap_err();
+    let listed = listed(&handle).await;
+    assert_eq!(listed[0].kms_key, expected.kms_key);
+    assert_eq!(listed[0].backing_key, Some(made(&cluster)));
 }
 
 #[tokio::test]
