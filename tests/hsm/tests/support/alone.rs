@@ -1,0 +1,98 @@
+//! A test that is alone has a process to itself, and fails when that does.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use custom_key_store_hsm::{Hsm, LIMIT, alone, attempt};
+
+#[test]
+fn each_test_has_a_process_of_its_own() {
+    static TIMES: AtomicU32 = AtomicU32::new(0);
+    alone(|hsm| {
+        TIMES.fetch_add(1, Ordering::Relaxed);
+        hsm.initialized(hsm.library()).finalize().unwrap();
+    });
+    // This is run in both processes, the body in one.
+    let is_alone = std::env::var_os("CKS_HSM_HOME").is_some();
+    assert_eq!(TIMES.load(Ordering::Relaxed), u32::from(is_alone));
+}
+
+#[test]
+fn a_panic_is_reported_with_what_was_printed_before_it() {
+    let why = attempt("alone::a_panic_is_reported_with_what_was_printed_before_it", LIMIT, |_| {
+        println!("the last words");
+        panic!("the reason");
+    });
+    let why = why.unwrap_err();
+    assert!(why.contains("exit status: 101"), "{why}");
+    assert!(why.contains("the last words") && why.contains("the reason"), "{why}");
+}
+
+#[test]
+fn a_process_that_dies_is_reported() {
+    let why = attempt("alone::a_process_that_dies_is_reported", LIMIT, |_| std::process::abort());
+    assert!(why.unwrap_err().contains("SIGABRT"));
+}
+
+#[test]
+fn a_process_that_ends_before_its_test_does_is_reported() {
+    let name = "alone::a_process_that_ends_before_its_test_does_is_reported";
+    let why = attempt(name, LIMIT, |_| std::process::exit(0));
+    assert!(why.unwrap_err().contains("no such test ran to its end"));
+}
+
+#[test]
+fn a_name_of_no_test_is_reported() {
+    let why = attempt("alone::nobody", LIMIT, |_| ());
+    assert!(why.unwrap_err().contains("no such test ran to its end"));
+}
+
+#[test]
+#[should_panic(expected = "no such test ran to its end")]
+fn a_body_that_is_not_in_the_test_is_reported() {
+    fn elsewhere(_: &Hsm) {}
+    alone(elsewhere);
+}
+
+#[test]
+fn a_process_that_takes_too_long_is_killed() {
+    let name = "alone::a_process_that_takes_too_long_is_killed";
+    let why = attempt(name, Duration::from_millis(300), |_| {
+        loop {
+            std::thread::park();
+        }
+    });
+    assert!(why.unwrap_err().contains("was killed"));
+}
+
+#[test]
+fn a_test_that_fails_while_a_call_hangs_ends() {
+    let why = attempt("alone::a_test_that_fails_while_a_call_hangs_ends", LIMIT, |hsm| {
+        let context = hsm.initialized(hsm.shim().library());
+        let session = context.open_rw_session(hsm.token().slot(&context)).unwrap();
+        hsm.shim().hang("C_GenerateRandom");
+        std::thread::spawn(move || session.generate_random_vec(8));
+        hsm.shim().await_hanging("C_GenerateRandom", 1);
+        panic!("the reason");
+    });
+    let why = why.unwrap_err();
+    assert!(why.contains("exit status: 101") && why.contains("the reason"), "{why}");
+}
+
+mod within {
+    use super::alone;
+
+    #[test]
+    fn a_test_in_a_module_is_found() {
+        alone(|hsm| assert!(hsm.home().is_dir()));
+    }
+}
+
+#[test]
+fn the_directory_goes_with_the_test() {
+    let hsm = Hsm::new();
+    let home = hsm.home().to_owned();
+    assert!(hsm.token().folder().starts_with(&home) && hsm.token().conf().is_file());
+    drop(hsm);
+    assert!(!home.exists());
+}
