@@ -12,7 +12,9 @@ mod material;
 pub(crate) use material::Material;
 
 mod root;
-pub(crate) use root::{KEY_LEN, RootKey, TAG_LEN, aes_256_gcm, random, random_secret};
+pub(crate) use root::RootKey;
+
+pub(crate) use crate::primitive::{KEY_LEN, TAG_LEN, aes_256_gcm, random, random_secret};
 
 mod sealed;
 pub(crate) use sealed::{Unsealable, seal, unseal};

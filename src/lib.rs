@@ -53,7 +53,7 @@
 //! # What it does not do
 //!
 //! - **Everything, so far.** This release has the typestate, the traits, external key stores behind an XKS proxy, a key
-//!   manager in memory, and KMS keys with double encryption in a catalogue. CloudHSM over PKCS#11, and an endpoint that
+//!   manager in memory, CloudHSM over PKCS#11, and KMS keys with double encryption in a catalogue. An endpoint that
 //!   AWS SDKs talk to come next, in this order.
 //! - **Hide the plaintext from a cluster.** Double encryption is for external key stores; in a CloudHSM key store the
 //!   key manager sees what [`KeyStore::encrypt`] is given.
@@ -75,6 +75,7 @@
 //! | [`backend`] | the [`Backend`](backend::Backend) and [`Connection`](backend::Connection) traits, to implement or to mock |
 //! | [`backend::software`] | a key manager in memory that can be told to fail, on a script |
 //! | `xks` | external key stores: the client of a proxy, and a proxy (features `xks`, `proxy`) |
+//! | `cloudhsm` | CloudHSM key stores: an HSM through its PKCS#11 library (feature `cloudhsm`) |
 //! | [`Sealer`], [`SealingKey`] | who protects what is kept on disk |
 //! | [`envelope`] | data of your own under data keys: records, streams, a cache of data keys |
 //! | [`clock`] | where time comes from, and a clock for tests |
@@ -91,6 +92,7 @@
 //! | `conformance` | `backend::conformance` and `catalog::conformance`: the suites that every implementation of `Backend` and of `Catalog` should pass |
 //! | `xks` | on by default: `xks::XksProxy`, the client of an external key store proxy. Needs a tokio runtime |
 //! | `proxy` | `xks::proxy`: an external key store proxy over any connection |
+//! | `cloudhsm` | `cloudhsm::CloudHsmCluster`: an HSM, through the PKCS#11 library of its vendor, which is loaded when a store connects |
 //! | `sqlite` | `catalog::SqliteCatalog`: what is kept lies in a file. Compiles SQLite, for which a C compiler is needed |
 //! | `full` | all of them |
 //!
@@ -103,6 +105,8 @@
 pub mod backend;
 pub mod catalog;
 pub mod clock;
+#[cfg(feature = "cloudhsm")]
+pub mod cloudhsm;
 pub mod envelope;
 #[cfg(feature = "xks")]
 #[cfg_attr(
@@ -122,6 +126,7 @@ mod epoch;
 mod error;
 mod identity;
 mod key;
+mod primitive;
 mod secret;
 mod store;
 mod store_id;

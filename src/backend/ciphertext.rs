@@ -80,6 +80,13 @@ impl InitializationVector {
         let (short, _) = self.bytes.split_at(12);
         if self.long { &self.bytes } else { short }
     }
+
+    /// The bytes, for a library that wants to write where it reads.
+    #[cfg(feature = "cloudhsm")]
+    pub(crate) fn as_bytes_mut(&mut self) -> &mut [u8] {
+        let length = if self.long { 16 } else { 12 };
+        self.bytes.split_at_mut(length).0
+    }
 }
 
 impl From<[u8; 12]> for InitializationVector {

@@ -50,18 +50,23 @@ pub struct CloudHsmConfiguration {
     /// Which cluster.
     #[serde(rename = "CloudHsmClusterId")]
     pub cluster_id: CloudHsmClusterId,
-    /// What the cluster's certificate is signed by.
-    pub trust_anchor_certificate: TrustAnchorCertificate,
+    /// What the cluster's certificate is signed by, where the library is told so.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub trust_anchor_certificate: Option<TrustAnchorCertificate>,
 }
 
 impl CloudHsmConfiguration {
-    /// A configuration.
+    /// A cluster.
     #[must_use]
-    pub const fn new(
-        cluster_id: CloudHsmClusterId,
-        trust_anchor_certificate: TrustAnchorCertificate,
-    ) -> Self {
-        Self { cluster_id, trust_anchor_certificate }
+    pub const fn new(cluster_id: CloudHsmClusterId) -> Self {
+        Self { cluster_id, trust_anchor_certificate: None }
+    }
+
+    /// The same, with what the cluster's certificate is signed by.
+    #[must_use]
+    pub fn with_trust_anchor(mut self, certificate: TrustAnchorCertificate) -> Self {
+        self.trust_anchor_certificate = Some(certificate);
+        self
     }
 }
 

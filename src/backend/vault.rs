@@ -33,6 +33,9 @@ pub trait Vault: fmt::Debug + Send + Sync + 'static {
     ///
     /// [`Internal`](super::BackendErrorKind::Internal) when the keeper cannot store it: the old record stays.
     async fn write(&self, record: SecretBytes) -> Result<(), BackendError>;
+
+    /// Whether the record outlives this process. A password is not changed to one that would be lost with it.
+    fn is_durable(&self) -> bool;
 }
 
 /// An `Arc` of a vault is that vault.
@@ -44,6 +47,10 @@ impl<V: Vault + ?Sized> Vault for Arc<V> {
 
     async fn write(&self, record: SecretBytes) -> Result<(), BackendError> {
         (**self).write(record).await
+    }
+
+    fn is_durable(&self) -> bool {
+        (**self).is_durable()
     }
 }
 
@@ -68,6 +75,10 @@ impl Vault for MemoryVault {
     async fn write(&self, record: SecretBytes) -> Result<(), BackendError> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(record);
         Ok(())
+    }
+
+    fn is_durable(&self) -> bool {
+        false
     }
 }
 

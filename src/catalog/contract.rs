@@ -104,6 +104,11 @@ pub trait Catalog: fmt::Debug + Send + Sync + 'static {
     ///
     /// [`Unavailable`](super::CatalogErrorKind::Unavailable); it counts as closed all the same.
     async fn close(&self) -> Result<(), CatalogError>;
+
+    /// Whether what is committed outlives this process. Default: yes.
+    fn is_durable(&self) -> bool {
+        true
+    }
 }
 
 /// All rows of one moment, read piece by piece. Dropping it ends the reading.
@@ -159,5 +164,9 @@ impl<C: Catalog + ?Sized> Catalog for Arc<C> {
 
     async fn close(&self) -> Result<(), CatalogError> {
         (**self).close().await
+    }
+
+    fn is_durable(&self) -> bool {
+        (**self).is_durable()
     }
 }

@@ -235,6 +235,11 @@ impl Ledger {
         self.0.catalog.close().await
     }
 
+    /// Whether what is kept outlives this process.
+    pub(crate) fn is_durable(&self) -> bool {
+        self.0.catalog.is_durable()
+    }
+
     /// Takes a store, which nobody else must have meanwhile.
     pub(crate) fn claim(&self, id: &StoreId) -> Result<Claim, CatalogError> {
         let mut claimed = self.0.claimed.lock().unwrap_or_else(PoisonError::into_inner);

@@ -185,6 +185,10 @@ impl Catalog for MemoryCatalog {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
         Ok(())
     }
+
+    fn is_durable(&self) -> bool {
+        false
+    }
 }
 
 impl fmt::Debug for MemoryCatalog {

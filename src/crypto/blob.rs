@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use super::root::TAG_LEN;
 use crate::backend::{Ciphertext, CiphertextMetadata, InitializationVector};
 use crate::key::KeyId;
+use crate::primitive::TAG_LEN;
 
 /// What encrypting under a KMS key gives: all that decrypting needs, but for the encryption context and the keys.
 ///

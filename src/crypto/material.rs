@@ -7,8 +7,9 @@ use aws_lc_rs::hmac;
 use super::blob::{
     COMMITMENT_LEN, Draft, MaterialId, NONCE_LEN, Parsed, additional_authenticated_data, digest,
 };
-use super::root::{KEY_LEN, RootKey, TAG_LEN, Unauthentic, random};
+use super::root::{RootKey, Unauthentic};
 use crate::key::KeyId;
+use crate::primitive::{KEY_LEN, TAG_LEN, random};
 use crate::secret::SecretBytes;
 
 #[cfg(test)]

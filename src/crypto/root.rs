@@ -2,18 +2,13 @@
 
 use std::fmt;
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use aws_lc_rs::aead::{Aad, LessSafeKey, NONCE_LEN, Nonce};
 use aws_lc_rs::kdf::{
     KbkdfCtrHmacAlgorithm, KbkdfCtrHmacAlgorithmId, get_kbkdf_ctr_hmac_algorithm, kbkdf_ctr_hmac,
 };
 use zeroize::Zeroizing;
 
-use crate::secret::SecretBytes;
-
-/// The length of every key, in bytes.
-pub(crate) const KEY_LEN: usize = 32;
-/// The length of an authentication tag of AES-GCM, in bytes.
-pub(crate) const TAG_LEN: usize = 16;
+use crate::primitive::{KEY_LEN, TAG_LEN, aes_256_gcm, fill};
 
 /// A 256-bit key that is never used itself, but has keys derived from it, each with a label of its own.
 ///
@@ -25,25 +20,6 @@ pub(crate) struct RootKey(Zeroizing<[u8; KEY_LEN]>);
 /// What was opened is not what was sealed, or not under this key. Says nothing more, on purpose.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Unauthentic;
-
-/// Random bytes from AWS-LC.
-pub(crate) fn random<const N: usize>() -> [u8; N] {
-    let mut bytes = [0; N];
-    fill(&mut bytes);
-    bytes
-}
-
-/// As many random bytes, to be kept secret.
-pub(crate) fn random_secret(length: usize) -> SecretBytes {
-    let mut secret = SecretBytes::new(vec![0; length]);
-    fill(secret.expose_mut());
-    secret
-}
-
-#[expect(clippy::expect_used, reason = "AWS-LC aborts the process when it gets no entropy: it never fails")]
-fn fill(bytes: &mut [u8]) {
-    aws_lc_rs::rand::fill(bytes).expect("AWS-LC gives random bytes");
-}
 
 impl RootKey {
     pub(crate) fn generate() -> Self {
@@ -90,11 +66,6 @@ impl RootKey {
 #[expect(clippy::expect_used, reason = "a constant, which every test derives with")]
 fn sha256() -> &'static KbkdfCtrHmacAlgorithm {
     get_kbkdf_ctr_hmac_algorithm(KbkdfCtrHmacAlgorithmId::Sha256).expect("AWS-LC has HMAC-SHA-256")
-}
-
-#[expect(clippy::expect_used, reason = "the one thing that can be wrong is the length, and the type has it")]
-pub(crate) fn aes_256_gcm(key: &[u8; KEY_LEN]) -> LessSafeKey {
-    LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key).expect("AES-256 takes 32 bytes"))
 }
 
 /// AES-256-GCM under a key that meets one nonce, all zero.

@@ -9,7 +9,8 @@
 //! precedes the ciphertext is authenticated, followed by the purpose. The key id, derived from the root key, tells
 //! a wrong key from damage.
 
-use super::root::{RootKey, TAG_LEN, random};
+use super::root::RootKey;
+use crate::primitive::{TAG_LEN, random};
 use crate::secret::SecretBytes;
 
 const VERSION: u8 = 1;

@@ -9,9 +9,10 @@ use async_trait::async_trait;
 use aws_lc_rs::digest::{SHA256, digest};
 use zeroize::Zeroizing;
 
-use super::root::{KEY_LEN, RootKey};
+use super::root::RootKey;
 use super::sealed::{self, Unsealable};
 use super::sealer::{SealError, SealErrorKind, Sealer};
+use crate::primitive::KEY_LEN;
 use crate::secret::SecretBytes;
 
 /// What a key file begins with.

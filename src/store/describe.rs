@@ -87,7 +87,7 @@ impl Description {
             connection_state: state,
             connection_error_code: error,
             cloud_hsm_cluster_id: cluster_id,
-            trust_anchor_certificate: trust_anchor,
+            trust_anchor_certificate: trust_anchor.flatten(),
             xks_proxy_configuration: proxy,
         }
     }

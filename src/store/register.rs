@@ -271,6 +271,10 @@ impl Vault for LedgerVault {
         };
         self.ledger.commit(vec![edit.map_err(failed)?]).await.map_err(failed)
     }
+
+    fn is_durable(&self) -> bool {
+        self.ledger.is_durable()
+    }
 }
 
 fn failed(error: CatalogError) -> BackendError {

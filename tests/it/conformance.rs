@@ -53,10 +53,8 @@ fn external() -> Arc<KeyManager> {
 }
 
 fn cluster() -> Arc<KeyManager> {
-    let configuration = CloudHsmConfiguration::new(
-        CloudHsmClusterId::new("cluster-abcdefghijk").unwrap(),
-        TrustAnchorCertificate::new("-----BEGIN CERTIFICATE-----").unwrap(),
-    );
+    let configuration = CloudHsmConfiguration::new(CloudHsmClusterId::new("cluster-abcdefghijk").unwrap())
+        .with_trust_anchor(TrustAnchorCertificate::new("-----BEGIN CERTIFICATE-----").unwrap());
     with_keys(KeyManager::builder().configuration(StoreConfiguration::CloudHsm(configuration)).build())
 }
 

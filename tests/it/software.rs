@@ -29,10 +29,11 @@ fn id(name: &str) -> BackingKeyId {
 }
 
 fn cloud_hsm() -> StoreConfiguration {
-    StoreConfiguration::CloudHsm(CloudHsmConfiguration::new(
-        CloudHsmClusterId::new("cluster-abcdefg2345").unwrap(),
-        TrustAnchorCertificate::new("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n").unwrap(),
-    ))
+    StoreConfiguration::CloudHsm(
+        CloudHsmConfiguration::new(CloudHsmClusterId::new("cluster-abcdefg2345").unwrap()).with_trust_anchor(
+            TrustAnchorCertificate::new("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n").unwrap(),
+        ),
+    )
 }
 
 fn credential(access_key_id: &str, secret: char) -> XksProxyCredential {

@@ -63,10 +63,10 @@ pub(crate) fn timed() -> (KeyManager, ManualClock, KeyStore<Disconnected>) {
 }
 
 pub(crate) fn cluster_configuration() -> StoreConfiguration {
-    StoreConfiguration::CloudHsm(CloudHsmConfiguration::new(
-        CloudHsmClusterId::new("cluster-abcdefghij2").unwrap(),
-        TrustAnchorCertificate::new("-----BEGIN CERTIFICATE-----").unwrap(),
-    ))
+    StoreConfiguration::CloudHsm(
+        CloudHsmConfiguration::new(CloudHsmClusterId::new("cluster-abcdefghij2").unwrap())
+            .with_trust_anchor(TrustAnchorCertificate::new("-----BEGIN CERTIFICATE-----").unwrap()),
+    )
 }
 
 /// A manager of a CloudHSM key store with one usable key.

@@ -7,13 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 
 use super::fault::Method;
-use super::keys::{Key, SoftwareKey, fill};
+use super::keys::{Key, SoftwareKey};
 use super::manager::{Answer, Manager};
 use crate::backend::{
     BackendError, BackendErrorKind, BackingKeyId, Ciphertext, Closed, Connection, CustomKeyStoreType,
     DecryptRequest, Decrypted, DeleteKeyRequest, DescribeKeyRequest, EncryptRequest, GenerateKeyRequest,
     GenerateRandomRequest, GeneratedKey, Health, HealthRequest, KeyDescription, KeySpec,
 };
+use crate::primitive::{random, random_secret};
 use crate::secret::SecretBytes;
 
 /// The most random bytes in one call; a store asks for 1,024 at most.
@@ -95,9 +96,7 @@ impl Connection for SoftwareConnection {
     async fn generate_key(&self, request: &GenerateKeyRequest<'_>) -> Result<GeneratedKey, BackendError> {
         let answer = self.admit(Method::GenerateKey).await?;
         self.refuse_external()?;
-        let mut number = [0; 16];
-        fill(&mut number)?;
-        let mut name = format!("{:032x}", u128::from_be_bytes(number));
+        let mut name = format!("{:032x}", u128::from_be_bytes(random()));
         let id = backing_key_id(&name)?;
         self.manager.keys.insert(id.clone(), Key::new(&SoftwareKey::generate(), Some(request.label)));
         match answer {
@@ -129,8 +128,7 @@ impl Connection for SoftwareConnection {
             return Err(BackendError::new(BackendErrorKind::Unsupported)
                 .with_detail("at most 65,536 random bytes are given at once"));
         }
-        let mut random = SecretBytes::new(vec![0; request.length]);
-        fill(random.expose_mut())?;
+        let mut random = random_secret(request.length);
         if answer == Answer::Damaged {
             random.truncate(request.length.saturating_sub(1));
         }

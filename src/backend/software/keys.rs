@@ -5,14 +5,14 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use aws_lc_rs::rand;
+use aws_lc_rs::aead::{Aad, LessSafeKey, NONCE_LEN, Nonce};
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::backend::{
     BackendError, BackendErrorKind, BackingKeyId, Ciphertext, CiphertextMetadata, DecryptRequest, Decrypted,
     EncryptRequest, InitializationVector, KeyDescription, KeySpec, KeyStatus, KeyUsages, authenticated_data,
 };
+use crate::primitive::{KEY_LEN, aes_256_gcm, fill, random};
 use crate::secret::SecretBytes;
 
 /// The longest plaintext and ciphertext.
@@ -26,8 +26,6 @@ const MAX_ENCRYPTIONS: u64 = 1 << 32;
 /// The ciphertext metadata: which layout the authenticated data has. There is one so far, that of
 /// [`authenticated_data`]; the mark lets a later one be told apart (row XKS-P-63).
 const LAYOUT_VERSION: &[u8] = &[0x01];
-
-const KEY_LEN: usize = 32;
 
 /// A 256-bit AES key to be put into a [`KeyManager`](super::KeyManager): enabled, and for both directions
 /// unless said otherwise. `Debug` hides the key, memory is wiped.
@@ -50,7 +48,7 @@ impl SoftwareKey {
     /// A random key.
     pub fn generate() -> Self {
         let mut bytes = Zeroizing::new([0; KEY_LEN]);
-        fill_or_abort(bytes.as_mut_slice());
+        fill(bytes.as_mut_slice());
         Self::with_bytes(bytes)
     }
 
@@ -86,16 +84,6 @@ impl fmt::Debug for SoftwareKey {
     }
 }
 
-#[expect(clippy::expect_used, reason = "AWS-LC aborts the process when it gets no entropy: it never fails")]
-fn fill_or_abort(bytes: &mut [u8]) {
-    rand::fill(bytes).expect("AWS-LC gives random bytes");
-}
-
-/// Random bytes, for those who can pass an error on.
-pub(super) fn fill(bytes: &mut [u8]) -> Result<(), BackendError> {
-    rand::fill(bytes).map_err(|_| BackendErrorKind::Internal.into())
-}
-
 /// A key in the table. Its parts that change are atomic, so that a change reaches calls that hold it already.
 pub(super) struct Key {
     cipher: LessSafeKey,
@@ -108,7 +96,7 @@ pub(super) struct Key {
 impl Key {
     pub(super) fn new(key: &SoftwareKey, label: Option<&str>) -> Self {
         Self {
-            cipher: cipher(&key.bytes),
+            cipher: aes_256_gcm(&key.bytes),
             usages: key.usages,
             enabled: AtomicBool::new(key.status == KeyStatus::Enabled),
             encryptions: AtomicU64::new(0),
@@ -184,8 +172,7 @@ impl Key {
 
         let authenticated = authenticated_data(aad, LAYOUT_VERSION).map_err(|_| internal())?;
         let metadata = CiphertextMetadata::new(LAYOUT_VERSION).map_err(|_| internal())?;
-        let mut iv = [0; NONCE_LEN];
-        fill(&mut iv)?;
+        let iv: [u8; NONCE_LEN] = random();
         let mut bytes = plaintext.to_vec();
         let sealed = self.cipher.seal_in_place_separate_tag(
             Nonce::assume_unique_for_key(iv),
@@ -220,11 +207,6 @@ impl Key {
             .map_err(|_| invalid())?;
         Ok(plaintext)
     }
-}
-
-#[expect(clippy::expect_used, reason = "the one thing that can be wrong is the length, and the type has it")]
-fn cipher(bytes: &[u8; KEY_LEN]) -> LessSafeKey {
-    LessSafeKey::new(UnboundKey::new(&AES_256_GCM, bytes).expect("AES-256 takes 32 bytes"))
 }
 
 fn refuse_too_much(data: &[u8], aad: &[u8]) -> Result<(), BackendError> {

@@ -5,8 +5,9 @@
 use serde::Deserialize;
 
 use super::Material;
-use crate::crypto::root::{RootKey, TAG_LEN, aes_256_gcm};
-use crate::crypto::{EncryptionContext, Parsed, additional_authenticated_data, digest};
+use crate::crypto::{
+    EncryptionContext, Parsed, RootKey, TAG_LEN, additional_authenticated_data, aes_256_gcm, digest,
+};
 use crate::key::KeyId;
 
 #[derive(Deserialize)]

@@ -79,7 +79,7 @@ pub async fn failed() -> KeyStore<Failed> {
 #[must_use]
 pub fn manager() -> KeyManager {
     let anchor = TrustAnchorCertificate::new("-----BEGIN CERTIFICATE-----").expect("legal");
-    let cluster = CloudHsmConfiguration::new(cluster(), anchor);
+    let cluster = CloudHsmConfiguration::new(cluster()).with_trust_anchor(anchor);
     let manager = KeyManager::builder().configuration(StoreConfiguration::CloudHsm(cluster)).build();
     manager.insert_key(key(), SoftwareKey::from_bytes(&[7; 32]));
     manager

@@ -11,7 +11,7 @@ use crate::errand::Errand;
 use crate::hsm::conf;
 use crate::softhsm;
 
-const PIN: &str = "user-pin-1";
+const PIN: &str = "userpin1";
 const SO_PIN: &str = "officer-pin-1";
 
 /// A token of SoftHSM, in a directory of its own.

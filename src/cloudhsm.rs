@@ -1,0 +1,73 @@
+//! CloudHSM key stores: keys that are made and held in an HSM, and used through its PKCS#11 library.
+//!
+//! AWS CloudHSM's client library speaks PKCS#11, and so does nearly every other HSM, SoftHSM among them.
+//!
+//! ```no_run
+//! use custom_key_store::backend::{CloudHsmClusterId, KeyStorePassword};
+//! use custom_key_store::cloudhsm::{CloudHsmCluster, TokenName};
+//! use custom_key_store::{KeyStore, NewKey, StoreName};
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let cluster = CloudHsmCluster::builder()
+//!     .library("/usr/lib/softhsm/libsofthsm2.so") // for AWS: /opt/cloudhsm/lib/libcloudhsm_pkcs11.so
+//!     .token(TokenName::Label("root keys".to_owned()))
+//!     .cluster_id(CloudHsmClusterId::new("cluster-1a23b4cdefg")?)
+//!     .password(KeyStorePassword::new("kmsPswd1")?)
+//!     // .aws_cloudhsm()
+//!     .build()?;
+//! let store = KeyStore::ephemeral(StoreName::new("hsm")?, cluster).connect().await?;
+//! let key = store.create_key(&NewKey::generated()).await?;
+//! # let _ = key;
+//! # Ok(()) }
+//! ```
+//!
+//! # Keys
+//!
+//! Those that a store makes are AES-256 keys of the token: sensitive, not extractable, labelled with the ARN of their
+//! KMS key, and found by a random `CKA_ID` of 16 bytes that the store's record of the key holds. Two keys of one id are
+//! an error, never a choice. A key that somebody else made can be used too, through an XKS proxy in front of such a
+//! connection, and may be named by its [label](KeyNames::Label).
+//!
+//! # Threads and time
+//!
+//! PKCS#11 calls block. Each session belongs to a thread, and calls wait for one in a queue that has an end. A call that
+//! takes too long is answered [`TimedOut`](crate::backend::BackendErrorKind::TimedOut) while the thread still hangs in
+//! the library; the thread is replaced, and its result thrown away when there is one.
+//!
+//! A session that was lost, by a restart of the HSM for instance, is opened again, and so is a login, without the
+//! application noticing more than the time it takes. A password that the token refuses then is not tried again.
+//!
+//! # Passwords
+//!
+//! Before a password is tried, that is written down in the store's catalogue; one that was refused, and one of which
+//! three attempts ended nobody knows how, is not tried again until it is changed. AWS CloudHSM locks a user after five
+//! wrong ones.
+//!
+//! # One process
+//!
+//! PKCS#11 belongs to a process: a library is initialized once, however many stores use it, and a login holds for all of
+//! them. Two stores on one token share a login, which ends with the last; they must be the same user. The library is code
+//! in this process: its crash is the process's, and what it does with its memory nobody can see.
+
+mod builder;
+mod class;
+mod cluster;
+mod connecting;
+mod connection;
+mod gcm;
+mod health;
+mod keys;
+mod login;
+mod module;
+mod password;
+mod pool;
+mod rotating;
+mod seat;
+mod token;
+
+pub use builder::{CloudHsmBuilder, InvalidSetup};
+pub use cluster::{CloudHsmCluster, PasswordRotation};
+pub use gcm::IvOrigin;
+pub use keys::KeyNames;
+pub use login::LoginForm;
+pub use token::TokenName;

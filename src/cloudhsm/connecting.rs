@@ -1,0 +1,239 @@
+//! From a description to a connection: the library, the tokens, the login, the new password.
+
+use std::sync::Arc;
+
+use cryptoki::context::Function;
+use cryptoki::error::{Error as Pkcs11Error, RvError};
+use futures_channel::oneshot;
+
+use super::class::{Class, class, told};
+use super::cluster::{CloudHsmCluster, PasswordRotation, Settings};
+use super::connection::{HsmConnection, Member};
+use super::login::{LoginError, is_refusal};
+use super::module::Module;
+use super::password::Keeper;
+use super::pool::Pool;
+use super::rotating::rotate;
+use super::token::{NoToken, Token};
+use crate::backend::{
+    BackendError, BackendErrorKind, ConnectReason, ConnectRequest, ConnectionError,
+    ConnectionErrorCode as Code, CustomKeyStoreType, KeyStorePassword,
+};
+use crate::clock::within;
+
+pub(super) async fn connect(
+    cluster: &CloudHsmCluster,
+    request: &ConnectRequest,
+) -> Result<HsmConnection, ConnectionError> {
+    let settings = &cluster.settings;
+    refuse_too_few(settings, request.reason).await?;
+    let mut keeper = Keeper::open(&request.vault, &cluster.password, request.reason).await?;
+    // A password that is not to be tried is a reason not to go to the HSM at all.
+    keeper.candidates()?;
+
+    let pools: Vec<Pool> =
+        find_tokens(settings).await?.into_iter().map(|token| pool(settings, token)).collect();
+    let (first, others) = pools.split_first().ok_or_else(nobody_serves)?;
+    log_in(settings, first, &mut keeper).await?;
+    log_in_to_others(settings, others, keeper.current()).await;
+    if request.reason == ConnectReason::Connect && settings.rotates {
+        let rotation = match &pools[..] {
+            [pool] if settings.tokens.len() == 1 => rotate(settings, pool, &mut keeper).await?,
+            _ => PasswordRotation::Shared,
+        };
+        cluster.seen.rotation(rotation);
+    }
+    // Those that nobody is logged in to stay: they log in when they are asked.
+    let members = pools.into_iter().map(Member::new).collect();
+    Ok(HsmConnection::new(Arc::clone(settings), members))
+}
+
+fn pool(settings: &Settings, token: Token) -> Pool {
+    Pool::new(token, settings.limits.clone(), Arc::clone(&settings.clock))
+}
+
+async fn refuse_too_few(settings: &Settings, reason: ConnectReason) -> Result<(), ConnectionError> {
+    let needed = if reason == ConnectReason::Create { Settings::active_to_create() } else { 1 };
+    let active = settings.active_hsms().await.map_err(failed)?;
+    match active {
+        Some(active) if active < needed => {
+            let detail = format!("{active} of the cluster's HSMs are active; needed: {needed}");
+            Err(ConnectionError::new(Code::InsufficientCloudhsmHsms).with_detail(detail))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Those of the tokens that are there. Loading a library blocks, for as long as it likes: its thread is left alone with
+/// it when there is no more time, and lets go of what it has found.
+async fn find_tokens(settings: &Arc<Settings>) -> Result<Vec<Token>, ConnectionError> {
+    let (reply, found) = oneshot::channel();
+    let work = Arc::clone(settings);
+    let thread = std::thread::Builder::new().name("pkcs11-load".to_owned());
+    thread
+        .spawn(move || drop(reply.send(find_all(&work))))
+        .map_err(|error| internal("no thread could be started for the PKCS#11 library").with_source(error))?;
+    match within(&*settings.clock, settings.limits.deadline, found).await {
+        Some(Ok(found)) => found,
+        Some(Err(oneshot::Canceled)) => Err(internal("the PKCS#11 library's wrapper panicked")),
+        None => Err(ConnectionError::new(Code::NetworkErrors)
+            .with_detail("the PKCS#11 library did not come back from loading in time")),
+    }
+}
+
+fn find_all(settings: &Settings) -> Result<Vec<Token>, ConnectionError> {
+    let mut found = Vec::new();
+    let mut missing = None;
+    for name in &settings.tokens {
+        let module = Module::load(&settings.library).map_err(|error| no_library(settings, error))?;
+        match Token::find(module, name.clone(), settings.names) {
+            Ok(token) => found.push(token),
+            Err(error) => missing = Some(no_token(name, error)),
+        }
+    }
+    match missing {
+        // Others will do, until it is back.
+        Some(error) if found.is_empty() => Err(error),
+        _ => Ok(found),
+    }
+}
+
+/// Logs in with the passwords that may be in force, each tried once.
+async fn log_in(settings: &Settings, pool: &Pool, keeper: &mut Keeper) -> Result<(), ConnectionError> {
+    let mut refused = None;
+    for (candidate, password) in keeper.candidates()? {
+        keeper.before_try().await?;
+        match enter(settings, pool, password).await {
+            Ok(()) => return keeper.accepted(candidate).await,
+            Err(Attempt::Refused(error)) => refused = Some(error),
+            Err(Attempt::Untried(error)) => {
+                keeper.untried().await;
+                return Err(error);
+            }
+            Err(Attempt::Unknown(error)) => return Err(error),
+        }
+    }
+    keeper.refused().await;
+    Err(refused.unwrap_or_else(nobody_serves))
+}
+
+/// An attempt that failed, by what it means for the next one.
+enum Attempt {
+    /// The token says that the password is wrong.
+    Refused(ConnectionError),
+    /// The password was not shown to the token.
+    Untried(ConnectionError),
+    /// Nobody knows.
+    Unknown(ConnectionError),
+}
+
+async fn enter(settings: &Settings, pool: &Pool, password: KeyStorePassword) -> Result<(), Attempt> {
+    let user = settings.user.clone();
+    let entered = pool.call(move |seat| Ok(seat.enter(&user, &password))).await;
+    match entered {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(login_failed(error)),
+        Err(error) => Err(Attempt::Unknown(failed(error))),
+    }
+}
+
+/// Logs in to the tokens that are there for when the first fails. One that cannot be logged in to now is asked again
+/// when it is needed, unless it refuses the password.
+async fn log_in_to_others(settings: &Settings, others: &[Pool], password: &KeyStorePassword) {
+    let logins = others.iter().map(|pool| enter(settings, pool, password.clone()));
+    futures_util::future::join_all(logins).await;
+}
+
+fn login_failed(error: LoginError) -> Attempt {
+    let explained = |code, detail: String| ConnectionError::new(code).with_detail(detail);
+    match error {
+        LoginError::OtherUser(name) => Attempt::Untried(explained(
+            Code::UserLoggedIn,
+            format!(
+                "another custom key store of this process is logged in to this token as {name:?}; PKCS#11 allows one user \
+                 in a process"
+            ),
+        )),
+        LoginError::OtherPassword => Attempt::Refused(explained(
+            Code::InvalidCredentials,
+            "another custom key store of this process is logged in as this user with another password, which is right"
+                .to_owned(),
+        )),
+        LoginError::Stranger => Attempt::Untried(explained(
+            Code::UserLoggedIn,
+            "something else in this process is logged in to this token already".to_owned(),
+        )),
+        LoginError::Refused => Attempt::Untried(explained(
+            Code::InvalidCredentials,
+            "the password was refused before, and is not tried again before it is changed".to_owned(),
+        )),
+        LoginError::Pkcs11(error) => {
+            let (refusal, code) = (is_refusal(&error), login_code(&error));
+            // Only the login itself shows the password.
+            let untried = !matches!(error, Pkcs11Error::Pkcs11(_, Function::Login));
+            let explained = ConnectionError::new(code).with_detail(error.to_string()).with_source(told(error));
+            match (refusal, untried) {
+                (true, _) => Attempt::Refused(explained),
+                (_, true) => Attempt::Untried(explained),
+                _ => Attempt::Unknown(explained),
+            }
+        }
+    }
+}
+
+// Sources: facts on KMS, 3.1 and 3.2.
+fn login_code(error: &Pkcs11Error) -> Code {
+    match error {
+        Pkcs11Error::Pkcs11(value, _) => match value {
+            RvError::PinLocked => Code::UserLockedOut,
+            RvError::UserPinNotInitialized | RvError::UserTypeInvalid => Code::UserNotFound,
+            RvError::UserAlreadyLoggedIn
+            | RvError::UserAnotherAlreadyLoggedIn
+            | RvError::UserTooManyTypes
+            | RvError::SessionReadOnlyExists => Code::UserLoggedIn,
+            _ => code(error),
+        },
+        _ => code(error),
+    }
+}
+
+fn code(error: &Pkcs11Error) -> Code {
+    match class(error) {
+        Class::GiveUp(BackendErrorKind::AuthenticationFailed) | Class::LogIn => Code::InvalidCredentials,
+        Class::Reopen(BackendErrorKind::Unreachable) => Code::NetworkErrors,
+        _ => Code::InternalError,
+    }
+}
+
+fn no_library(settings: &Settings, error: Pkcs11Error) -> ConnectionError {
+    let library = settings.library.display();
+    let detail = format!("the PKCS#11 library {library} cannot be used: {error}");
+    ConnectionError::new(code(&error)).with_detail(detail).with_source(told(error))
+}
+
+fn no_token(name: &super::token::TokenName, error: NoToken) -> ConnectionError {
+    match error {
+        NoToken::Missing(0) => ConnectionError::new(Code::InsufficientCloudhsmHsms)
+            .with_detail("the PKCS#11 library shows no token at all"),
+        NoToken::Missing(among) => ConnectionError::new(Code::ClusterNotFound)
+            .with_detail(format!("none of the PKCS#11 library's {among} tokens has {name}")),
+        NoToken::Ambiguous => {
+            internal("").with_detail(format!("more than one of the PKCS#11 library's tokens has {name}"))
+        }
+        NoToken::Pkcs11(error) => {
+            ConnectionError::new(code(&error)).with_detail(error.to_string()).with_source(told(error))
+        }
+    }
+}
+
+pub(super) fn failed(error: BackendError) -> ConnectionError {
+    ConnectionError::from_call(CustomKeyStoreType::AwsCloudhsm, error)
+}
+
+fn internal(detail: &'static str) -> ConnectionError {
+    ConnectionError::new(Code::InternalError).with_detail(detail)
+}
+
+fn nobody_serves() -> ConnectionError {
+    ConnectionError::nobody_serves(CustomKeyStoreType::AwsCloudhsm)
+}

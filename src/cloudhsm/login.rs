@@ -1,0 +1,187 @@
+//! Who is logged in to which token: in PKCS#11 that holds for a whole process, and so for all stores in it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use cryptoki::error::{Error as Pkcs11Error, RvError};
+use cryptoki::session::{Session, SessionState, UserType};
+use cryptoki::types::AuthPin;
+
+use crate::backend::KeyStorePassword;
+
+/// Who logs in, and how the library wants it written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct User {
+    pub(super) name: String,
+    pub(super) form: LoginForm,
+}
+
+/// How a library takes a user's name and password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum LoginForm {
+    /// The password alone: PKCS#11 knows one user of a token.
+    #[default]
+    Password,
+    /// `user:password`, as the libraries of AWS CloudHSM want it.
+    UserAndPassword,
+}
+
+impl User {
+    /// What the library is given.
+    pub(super) fn pin(&self, password: &KeyStorePassword) -> AuthPin {
+        // Letters and digits: no byte of it is lost.
+        let password = std::str::from_utf8(password.expose()).unwrap_or_default();
+        let text = match self.form {
+            LoginForm::Password => password.to_owned(),
+            LoginForm::UserAndPassword => [&self.name, ":", password].concat(),
+        };
+        // Takes the text's memory over, and wipes it.
+        AuthPin::from(text)
+    }
+}
+
+/// Why nobody is logged in.
+#[derive(Debug)]
+pub(super) enum LoginError {
+    /// Another store of this process is logged in as somebody else.
+    OtherUser(String),
+    /// Another store of this process is logged in as the same user, with another password that is right.
+    OtherPassword,
+    /// Somebody in this process is logged in, but none of our stores.
+    Stranger,
+    /// The password was refused before, and is not tried again.
+    Refused,
+    /// What the library answers.
+    Pkcs11(Pkcs11Error),
+}
+
+/// The logins on the tokens of a library.
+#[derive(Default)]
+pub(super) struct Logins(Mutex<HashMap<u64, Arc<Mutex<Option<Holder>>>>>);
+
+/// The user that is logged in to a token.
+struct Holder {
+    user: User,
+    password: KeyStorePassword,
+    stores: usize,
+    /// The token refused the password when it was to be logged in to again.
+    refused: bool,
+}
+
+/// A login to a token that a store shares in.
+#[derive(Clone)]
+pub(super) struct TokenLogin(Arc<Mutex<Option<Holder>>>);
+
+impl Logins {
+    /// The login to the token in this slot, whoever has it.
+    pub(super) fn of(&self, slot: u64) -> TokenLogin {
+        TokenLogin(Arc::clone(lock(&self.0).entry(slot).or_default()))
+    }
+}
+
+impl TokenLogin {
+    /// Logs in, unless another store of this process has done it, and shares in the login.
+    pub(super) fn enter(
+        &self,
+        session: &Session,
+        user: &User,
+        password: &KeyStorePassword,
+    ) -> Result<(), LoginError> {
+        let mut holder = lock(&self.0);
+        match &mut *holder {
+            Some(held) if held.user != *user => return Err(LoginError::OtherUser(held.user.name.clone())),
+            Some(held) if held.password != *password => return Err(LoginError::OtherPassword),
+            Some(held) => {
+                again(session, held)?;
+                held.stores += 1;
+            }
+            None => {
+                match session.login(UserType::User, Some(&user.pin(password))) {
+                    Ok(()) => {}
+                    Err(Pkcs11Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => {
+                        return Err(LoginError::Stranger);
+                    }
+                    Err(error) => return Err(LoginError::Pkcs11(error)),
+                }
+                let (user, password) = (user.clone(), password.clone());
+                *holder = Some(Holder { user, password, stores: 1, refused: false });
+            }
+        }
+        Ok(())
+    }
+
+    /// Logs in again if the login was lost, as all sessions were, and says whether it was. A password that is refused
+    /// then is never tried again.
+    pub(super) fn again(&self, session: &Session) -> Result<bool, LoginError> {
+        match &mut *lock(&self.0) {
+            Some(held) => again(session, held),
+            // Given up meanwhile.
+            None => Err(LoginError::Stranger),
+        }
+    }
+
+    /// Lets go of the login; the last store logs out.
+    pub(super) fn leave(&self, session: Option<&Session>) {
+        let mut holder = lock(&self.0);
+        let Some(held) = &mut *holder else { return };
+        held.stores = held.stores.saturating_sub(1);
+        if held.stores == 0 {
+            *holder = None;
+            if let Some(session) = session {
+                // The end of the last session logs out too.
+                let _ = session.logout();
+            }
+        }
+    }
+
+    /// Whether no other store shares in the login.
+    pub(super) fn is_alone(&self) -> bool {
+        lock(&self.0).as_ref().is_some_and(|held| held.stores == 1)
+    }
+
+    /// The password was changed; this is the one to log in with again.
+    pub(super) fn changed(&self, password: &KeyStorePassword) {
+        if let Some(held) = &mut *lock(&self.0) {
+            held.password = password.clone();
+        }
+    }
+}
+
+fn again(session: &Session, held: &mut Holder) -> Result<bool, LoginError> {
+    let state = session.get_session_info().map_err(LoginError::Pkcs11)?.session_state();
+    if matches!(state, SessionState::RoUser | SessionState::RwUser) {
+        return Ok(false);
+    }
+    if held.refused {
+        return Err(LoginError::Refused);
+    }
+    match session.login(UserType::User, Some(&held.user.pin(&held.password))) {
+        Ok(()) | Err(Pkcs11Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(true),
+        Err(error) => {
+            held.refused = is_refusal(&error);
+            Err(LoginError::Pkcs11(error))
+        }
+    }
+}
+
+/// Whether the token says that the password is wrong, so that trying again would only lock the user.
+pub(super) const fn is_refusal(error: &Pkcs11Error) -> bool {
+    matches!(
+        error,
+        Pkcs11Error::Pkcs11(
+            RvError::PinIncorrect
+                | RvError::PinInvalid
+                | RvError::PinLenRange
+                | RvError::PinExpired
+                | RvError::PinLocked
+                | RvError::UserPinNotInitialized
+                | RvError::UserTypeInvalid,
+            _
+        )
+    )
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,109 @@
+//! The libraries that are loaded into this process, each once, whoever uses it.
+//!
+//! PKCS#11 belongs to the process: `C_Initialize` is called once for a library, and a login holds for all sessions on a
+//! token. So what stores share of a library lies here.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+
+use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
+use cryptoki::error::{Error as Pkcs11Error, RvError};
+
+use super::login::Logins;
+
+static LIBRARIES: LazyLock<Mutex<HashMap<PathBuf, Arc<Library>>>> = LazyLock::new(Mutex::default);
+
+/// A library's place, whether it is loaded or not. Held while it is loaded, initialized or finalized, so that nobody
+/// sees it in between.
+#[derive(Default)]
+struct Library(Mutex<Loaded>);
+
+#[derive(Default)]
+struct Loaded {
+    users: usize,
+    pkcs11: Option<Pkcs11>,
+    /// Whether it was us who initialized it. Somebody else's is not ours to finalize.
+    ours: bool,
+    logins: Arc<Logins>,
+}
+
+/// A library that is loaded, as long as this is held. The last one to let go finalizes it.
+pub(super) struct Module {
+    library: Arc<Library>,
+    path: PathBuf,
+    pkcs11: Pkcs11,
+    logins: Arc<Logins>,
+}
+
+impl Module {
+    /// Loads and initializes a library, unless it is there already. Blocks, for as long as the library likes.
+    pub(super) fn load(path: &Path) -> Result<Self, Pkcs11Error> {
+        // Two names of one file are one library. A mere name is for the system's loader to find.
+        let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let library = Arc::clone(lock(&LIBRARIES).entry(path.clone()).or_default());
+        let mut loaded = lock(&library.0);
+        let pkcs11 = match &loaded.pkcs11 {
+            Some(pkcs11) => pkcs11.clone(),
+            None => {
+                let pkcs11 = Pkcs11::new(&path)?;
+                loaded.ours = initialize(&pkcs11)?;
+                loaded.pkcs11.insert(pkcs11).clone()
+            }
+        };
+        loaded.users += 1;
+        let logins = Arc::clone(&loaded.logins);
+        drop(loaded);
+        Ok(Self { library, path, pkcs11, logins })
+    }
+
+    pub(super) fn pkcs11(&self) -> &Pkcs11 {
+        &self.pkcs11
+    }
+
+    pub(super) fn logins(&self) -> &Logins {
+        &self.logins
+    }
+
+    /// Initializes it again after somebody else has finalized it, which ended everybody's sessions anyway. Never
+    /// finalizes: calls of others may be under way.
+    pub(super) fn initialize_again(&self) -> Result<(), Pkcs11Error> {
+        let mut loaded = lock(&self.library.0);
+        loaded.ours |= initialize(&self.pkcs11)?;
+        Ok(())
+    }
+}
+
+/// Whether it was not initialized before.
+fn initialize(pkcs11: &Pkcs11) -> Result<bool, Pkcs11Error> {
+    match pkcs11.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
+        Ok(()) => Ok(true),
+        Err(Pkcs11Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+impl Drop for Module {
+    fn drop(&mut self) {
+        let mut loaded = lock(&self.library.0);
+        loaded.users = loaded.users.saturating_sub(1);
+        if loaded.users == 0
+            && let Some(pkcs11) = loaded.pkcs11.take()
+            && loaded.ours
+        {
+            // What goes wrong here nobody can mend; the next user initializes it, or is told that it cannot be.
+            let _ = pkcs11.finalize();
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl fmt::Debug for Module {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Module").field("path", &self.path).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,89 @@
+//! Changing the password to one that only the store knows.
+
+use cryptoki::error::{Error as Pkcs11Error, RvError};
+
+use super::cluster::{PasswordRotation, Settings};
+use super::connecting::failed;
+use super::login::User;
+use super::password::Keeper;
+use super::pool::Pool;
+use super::seat::Seat;
+use crate::backend::{ConnectionError, KeyStorePassword};
+
+/// What the token answers.
+enum Answer {
+    Changed,
+    /// There is no such function.
+    Unsupported,
+    /// It was not changed.
+    Declined,
+    /// Nobody knows.
+    Unclear,
+}
+
+/// Changes the password, where that can be done without losing it.
+///
+/// The order is what keeps the store from locking itself out: the new password is written down as pending, then set,
+/// then written down as current. Whoever connects after a crash tries the pending one first, and then the current one.
+pub(super) async fn rotate(
+    settings: &Settings,
+    pool: &Pool,
+    keeper: &mut Keeper,
+) -> Result<PasswordRotation, ConnectionError> {
+    if !keeper.may_change() {
+        return Ok(PasswordRotation::NotKept);
+    }
+    if !pool.token().login().is_alone() {
+        return Ok(PasswordRotation::Shared);
+    }
+    let old = keeper.current().clone();
+    let Ok(new) = keeper.propose().await else { return Ok(PasswordRotation::Failed) };
+    let user = settings.user.clone();
+    let answer = pool.call({
+        let new = new.clone();
+        move |seat| Ok(set(seat, &user, &old, &new))
+    });
+    // One that hangs leaves both passwords possible, and a login that nobody may rely on.
+    match answer.await.map_err(failed)? {
+        Answer::Changed => {
+            pool.token().login().changed(&new);
+            keeper.promote().await;
+            Ok(PasswordRotation::Changed)
+        }
+        Answer::Unsupported => {
+            keeper.withdraw().await;
+            Ok(PasswordRotation::Unsupported)
+        }
+        Answer::Declined => {
+            keeper.withdraw().await;
+            Ok(PasswordRotation::Failed)
+        }
+        Answer::Unclear => Ok(PasswordRotation::Failed),
+    }
+}
+
+fn set(seat: &mut Seat, user: &User, old: &KeyStorePassword, new: &KeyStorePassword) -> Answer {
+    // In the one attempt that there is: a second one would not know which password is the old one.
+    match seat.once(|session| session.set_pin(&user.pin(old), &user.pin(new))) {
+        Ok(()) => Answer::Changed,
+        Err(Pkcs11Error::NullFunctionPointer | Pkcs11Error::NotSupported)
+        | Err(Pkcs11Error::Pkcs11(RvError::FunctionNotSupported, _)) => Answer::Unsupported,
+        Err(Pkcs11Error::Pkcs11(
+            RvError::PinIncorrect
+            | RvError::PinInvalid
+            | RvError::PinLenRange
+            | RvError::PinTooWeak
+            | RvError::PinLocked
+            | RvError::ActionProhibited
+            | RvError::SessionReadOnly
+            | RvError::SessionHandleInvalid
+            | RvError::SessionClosed
+            | RvError::TokenWriteProtected
+            | RvError::UserNotLoggedIn
+            | RvError::ArgumentsBad,
+            _,
+        )) => Answer::Declined,
+        // What is in force is found out at the next login.
+        Err(_) => Answer::Unclear,
+    }
+}

@@ -1,0 +1,6 @@
+//! CloudHSM key stores on tokens of SoftHSM, each test in a process of its own.
+#![expect(clippy::unwrap_used, reason = "tests, in helpers too")]
+
+mod conforming;
+mod keys;
+mod setup;
