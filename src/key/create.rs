@@ -111,15 +111,9 @@ impl Keyring {
         let backing = Backing::CloudHsm { key: key.clone(), material_id: material_id.to_vec() };
         let kept = self.keep(&self.record(id, new, backing), new, vec![self.expected(id)]).await;
         let Err(error) = kept else { return kept };
-        // Now that it is known which key nobody refers to. Should this fail, its label says so all the same.
-        let orphan = self.orphan(id, Some(key.clone()));
-        let known = match error.kind() {
-            // Somebody took it off the list when it was not known yet that there is one.
-            ErrorKind::Catalog(CatalogErrorKind::Conflict) => self.ledger.insert(&orphan)?,
-            _ => self.ledger.replace(1, &orphan)?,
-        };
-        let error = match self.add(vec![known]).await {
-            Err(gone) if gone.kind() == CatalogErrorKind::NotFound => gone.into(),
+        // Should this fail, the label of the key says so all the same.
+        let error = match self.list_generated(id, &key).await {
+            Err(gone) if gone.kind() == ErrorKind::Catalog(CatalogErrorKind::NotFound) => gone,
             _ => error,
         };
         Err(match error.kind() {
@@ -128,6 +122,21 @@ impl Keyring {
             ErrorKind::ExternalKeyInUse => Error::taken_key_generated(),
             _ => error,
         })
+    }
+
+    /// Says of an orphan which key it is, now that it is known which one nobody refers to.
+    async fn list_generated(&self, id: KeyId, key: &BackingKeyId) -> Result<(), Error> {
+        // Whoever reads the list deletes what is on it: no key that is in use.
+        self.refuse_taken(key).await?;
+        let orphan = self.orphan(id, Some(key.clone()));
+        match self.add(vec![self.ledger.replace(1, &orphan)?]).await {
+            Err(error) if error.kind() == CatalogErrorKind::Conflict => {}
+            other => return Ok(other?),
+        }
+        // Somebody took it off the list when it was not known yet that there is one; or the KMS key was kept after all,
+        // by a commit that was too late.
+        self.refuse_taken(key).await?;
+        Ok(self.add(vec![self.ledger.insert(&orphan)?]).await?)
     }
 
     fn expected(&self, id: KeyId) -> Edit {

@@ -17,7 +17,8 @@ use crate::error::Error;
 pub struct Orphan {
     /// The KMS key that it belonged to; the orphan carries it as its label.
     pub kms_key: KeyArn,
-    /// Its name in the key manager; `None` when it is unknown whether there is one at all.
+    /// Its name in the key manager, which no KMS key of the store rests on; `None` when it is unknown which one it is, or
+    /// whether there is one at all.
     pub backing_key: Option<BackingKeyId>,
     /// Since when it is one.
     pub since: SystemTime,

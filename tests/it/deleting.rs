@@ -1,22 +1,30 @@
-//! A store is deleted when nothing belongs to it, and nothing is left of it, whatever was under way.
+//! A store is deleted when nothing belongs to it, and nothing is left of it, whatever was under way. Until then its list
+//! has every key that a cluster made in vain, and none that is in use.
 
 use std::error::Error as _;
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use custom_key_store::backend::software::{Fault, KeyManager, Method};
-use custom_key_store::backend::{BackendErrorKind, BackingKeyId, Change};
+use custom_key_store::backend::{
+    Backend, BackendErrorKind, BackingKeyId, Change, GeneratedKey, MockBackend, MockConnection,
+};
 use custom_key_store::catalog::{
     Catalog, CatalogError, CatalogErrorKind, Edit, Ledger, MemoryCatalog, Row, Snapshot, Table,
 };
+use custom_key_store::clock::ManualClock;
 use custom_key_store::{
-    Connected, Error, ErrorKind, Handle, KeyStore, NewKey, Orphan, PageRequest, SealingKey,
+    Connected, Disconnected, Error, ErrorKind, Handle, KeyStore, NewKey, Orphan, PageRequest, SealingKey,
 };
 
-use crate::support::{cluster, identity, key, manager, name, other_name, poll_once};
+use crate::support::{cluster, cluster_configuration, identity, key, manager, name, other_name, poll_once};
+
+/// How long a store waits for its catalogue here.
+const LIMIT: Duration = Duration::from_secs(1);
 
 /// A catalogue whose commits can be held up. One that is dropped meanwhile takes place before the next, which the
 /// contract allows.
@@ -35,6 +43,11 @@ impl Held {
 
     fn release(&self) {
         self.hold_after(usize::MAX);
+    }
+
+    /// Has what was dropped never take place, which the contract allows too.
+    fn lose(&self) {
+        self.left.lock().unwrap().clear();
     }
 
     /// The tables in which anything is but what the catalogue says of itself, with the number of rows.
@@ -118,7 +131,8 @@ impl Catalog for Held {
     }
 }
 
-async fn connected(manager: &KeyManager) -> (Arc<Held>, KeyStore<Connected>) {
+/// A new store on such a catalogue, by a clock that the test moves.
+async fn created(backend: impl Backend) -> (Arc<Held>, ManualClock, KeyStore<Disconnected>) {
     let catalog = Arc::new(Held {
         inner: MemoryCatalog::new(),
         free: AtomicUsize::new(usize::MAX),
@@ -126,8 +140,26 @@ async fn connected(manager: &KeyManager) -> (Arc<Held>, KeyStore<Connected>) {
     });
     let sealer = SealingKey::from_bytes(&[7; 32]);
     let ledger = Ledger::create(Arc::clone(&catalog), &sealer, identity()).await.unwrap();
-    let store = KeyStore::builder(manager.clone()).create(&ledger, name()).await.unwrap();
+    let clock = ManualClock::new();
+    let store = KeyStore::builder(backend).clock(clock.clone()).call_timeout(LIMIT);
+    (catalog, clock, store.create(&ledger, name()).await.unwrap())
+}
+
+async fn connected(manager: &KeyManager) -> (Arc<Held>, KeyStore<Connected>) {
+    let (catalog, _clock, store) = created(manager.clone()).await;
     (catalog, store.connect().await.unwrap())
+}
+
+/// A cluster that gives every key it makes the same name.
+fn repetitive() -> MockBackend {
+    let mut cluster = MockBackend::new();
+    cluster.expect_configuration().returning(cluster_configuration);
+    cluster.expect_connect().returning(|_| {
+        let mut connection = MockConnection::new();
+        connection.expect_generate_key().returning(|_| Ok(GeneratedKey::new(key())));
+        Ok(Arc::new(connection))
+    });
+    cluster
 }
 
 /// Keys that a cluster may have made, for which nobody knows.
@@ -257,6 +289,78 @@ async fn a_key_that_somebody_took_off_the_list_while_it_was_made_is_listed_again
     let listed = listed(&handle).await;
     assert_eq!(listed[0].kms_key, expected.kms_key);
     assert_eq!(listed[0].backing_key, Some(made(&cluster)));
+}
+
+#[tokio::test]
+async fn a_key_that_somebody_took_off_the_list_is_listed_again_though_the_catalogue_failed() {
+    let cluster = cluster();
+    let (catalog, clock, store) = created(cluster.clone()).await;
+    let store = store.connect().await.unwrap();
+    let (handle, new) = (store.handle(), NewKey::generated());
+    catalog.hold_after(1);
+    let mut create = Box::pin(handle.create_key(&new));
+    assert!(poll_once(&mut create).is_pending());
+    catalog.release();
+    let expected = listed(&handle).await.remove(0);
+    store.keys().forget_orphan(&expected.kms_key.key_id()).await.unwrap();
+    catalog.hold_after(0);
+    clock.advance(LIMIT);
+    assert!(poll_once(&mut create).is_pending());
+    catalog.lose();
+    catalog.release();
+    assert!(create.await.unwrap_err().may_have_taken_effect());
+    assert_eq!(listed(&handle).await[0].backing_key, Some(made(&cluster)));
+}
+
+#[tokio::test]
+async fn a_key_that_was_kept_too_late_is_no_orphan() {
+    let (catalog, clock, store) = created(cluster()).await;
+    let store = store.connect().await.unwrap();
+    let (handle, new) = (store.handle(), NewKey::generated());
+    catalog.hold_after(1);
+    let mut create = Box::pin(handle.create_key(&new));
+    assert!(poll_once(&mut create).is_pending());
+    clock.advance(LIMIT);
+    assert!(poll_once(&mut create).is_pending());
+    catalog.release();
+    assert!(create.await.unwrap_err().may_have_taken_effect());
+    assert_eq!(store.keys().list(&PageRequest::default()).await.unwrap().items.len(), 1);
+    assert_eq!(listed(&handle).await, []);
+}
+
+#[tokio::test]
+async fn no_orphan_is_listed_by_a_name_that_a_kms_key_rests_on() {
+    let (catalog, clock, store) = created(repetitive()).await;
+    let store = store.connect().await.unwrap();
+    let (handle, new) = (store.handle(), NewKey::generated());
+    store.create_key(&new).await.unwrap();
+    let error = store.create_key(&new).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Backend(BackendErrorKind::InvalidResponse));
+    let [orphan] = &listed(&handle).await[..] else { panic!("what it made may be there") };
+    assert_eq!(orphan.backing_key, None);
+    store.keys().forget_orphan(&orphan.kms_key.key_id()).await.unwrap();
+
+    // Somebody took it off the list meanwhile.
+    catalog.hold_after(1);
+    let mut create = Box::pin(handle.create_key(&new));
+    assert!(poll_once(&mut create).is_pending());
+    catalog.release();
+    let expected = listed(&handle).await.remove(0);
+    store.keys().forget_orphan(&expected.kms_key.key_id()).await.unwrap();
+    create.await.unwrap_err();
+    assert_eq!(listed(&handle).await, []);
+
+    // The catalogue does not say whether the KMS key was kept.
+    catalog.hold_after(1);
+    let mut create = Box::pin(handle.create_key(&new));
+    assert!(poll_once(&mut create).is_pending());
+    clock.advance(LIMIT);
+    let outcome = poll_once(&mut create);
+    catalog.release();
+    if outcome.is_pending() {
+        create.await.unwrap_err();
+    }
+    assert_eq!(listed(&handle).await[0].backing_key, None);
 }
 
 #[tokio::test]
