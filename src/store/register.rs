@@ -139,7 +139,7 @@ impl Register {
     pub(super) async fn delete(&self) -> Result<(), CatalogError> {
         for _ in 1..TRIES {
             match self.try_delete().await {
-                // A handle changed its orphans, or a write of ours that was cut off took place after all.
+                // A handle changed its orphans, or a write that was cut off, ours or the backend's, took place after all.
                 Err(error) if error.kind() == CatalogErrorKind::Conflict && !has_keys(&error) => {}
                 other => return other,
             }
@@ -152,7 +152,8 @@ impl Register {
         let none = |table| Edit::RequireNone { table, owner: id.clone() };
         loop {
             // A key may be on its way here, of a creation that nobody waits for any more: what counts is that there is
-            // none when the commit takes place. In every commit, so that a store that has keys keeps its list.
+            // none when the commit takes place. In every commit, so that a store that has keys keeps its list. Orphans
+            // and what the backend keeps may be on their way too.
             let mut edits = vec![none(Table::Keys)];
             let list = self.ledger.list(Some(&id), None, ORPHANS);
             let orphans: Vec<Stored<OrphanRecord>> = self.timing.bounded(list).await?;
@@ -163,6 +164,7 @@ impl Register {
                 edits.push(Ledger::delete(&self.look_again().await?));
                 let vault: Option<Stored<VaultRecord>> = self.timing.bounded(self.ledger.read(&id)).await?;
                 edits.extend(vault.iter().map(Ledger::delete));
+                edits.push(none(Table::Vaults));
             }
             self.timing.bounded(self.ledger.commit(edits)).await?;
             if is_last {
@@ -235,6 +237,11 @@ impl Record for VaultRecord {
 
     fn id(&self) -> String {
         self.store.to_string()
+    }
+
+    /// So that a commit can require that there is none.
+    fn owner(&self) -> Option<String> {
+        Some(self.store.to_string())
     }
 }
 

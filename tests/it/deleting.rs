@@ -11,7 +11,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use custom_key_store::backend::software::{Fault, KeyManager, Method};
 use custom_key_store::backend::{
-    Backend, BackendErrorKind, BackingKeyId, Change, GeneratedKey, MockBackend, MockConnection,
+    Backend, BackendErrorKind, BackingKeyId, Change, ConnectRequest, Connection, ConnectionError,
+    GeneratedKey, InvalidChange, MockBackend, MockConnection, StoreConfiguration,
 };
 use custom_key_store::catalog::{
     Catalog, CatalogError, CatalogErrorKind, Edit, Ledger, MemoryCatalog, Row, Snapshot, Table,
@@ -19,6 +20,7 @@ use custom_key_store::catalog::{
 use custom_key_store::clock::ManualClock;
 use custom_key_store::{
     Connected, Disconnected, Error, ErrorKind, Handle, KeyStore, NewKey, Orphan, PageRequest, SealingKey,
+    SecretBytes,
 };
 
 use crate::support::{cluster, cluster_configuration, identity, key, manager, name, other_name, poll_once};
@@ -160,6 +162,26 @@ fn repetitive() -> MockBackend {
         Ok(Arc::new(connection))
     });
     cluster
+}
+
+/// Writes its vault when it connects, as a backend that rotates a password does.
+#[derive(Debug)]
+struct Rotating(KeyManager);
+
+#[async_trait]
+impl Backend for Rotating {
+    fn configuration(&self) -> StoreConfiguration {
+        self.0.configuration()
+    }
+
+    fn reconfigured(&self, change: &Change) -> Result<Arc<dyn Backend>, InvalidChange> {
+        self.0.reconfigured(change)
+    }
+
+    async fn connect(&self, request: &ConnectRequest) -> Result<Arc<dyn Connection>, ConnectionError> {
+        request.vault.write(SecretBytes::from([1].as_slice())).await.unwrap();
+        self.0.connect(request).await
+    }
 }
 
 /// Keys that a cluster may have made, for which nobody knows.
@@ -361,6 +383,28 @@ async fn no_orphan_is_listed_by_a_name_that_a_kms_key_rests_on() {
         create.await.unwrap_err();
     }
     assert_eq!(listed(&handle).await[0].backing_key, None);
+}
+
+#[tokio::test]
+async fn what_a_backend_keeps_goes_with_the_store() {
+    let (catalog, _clock, store) = created(Rotating(cluster())).await;
+    store.probe().await.unwrap();
+    assert!(catalog.tables().await.contains(&(Table::Vaults, 1)));
+    store.delete().await.unwrap();
+    assert_eq!(catalog.tables().await, []);
+}
+
+#[tokio::test]
+async fn what_a_backend_kept_in_the_last_moment_goes_with_the_store() {
+    let (catalog, _clock, store) = created(Rotating(cluster())).await;
+    catalog.hold_after(0);
+    {
+        let mut probe = Box::pin(store.probe());
+        assert!(poll_once(&mut probe).is_pending());
+    }
+    catalog.release();
+    store.delete().await.unwrap();
+    assert_eq!(catalog.tables().await, []);
 }
 
 #[tokio::test]
