@@ -35,7 +35,6 @@ struct Floor {
 /// What the floor's encryption gives.
 struct Sealed {
     header: [u8; HEADER_LEN],
-    aad: [u8; AAD_LEN],
     iv: [u8; NONCE_LEN],
     data: Vec<u8>,
     tag: [u8; TAG_LEN],
@@ -101,12 +100,11 @@ impl Floor {
         verify_slices_are_equal(&opened, &inner)?;
 
         let commitment = self.commit(&data, &aad);
-        Ok(Sealed { header, aad, iv, data, tag, commitment })
+        Ok(Sealed { header, iv, data, tag, commitment })
     }
 
     fn decrypt(&self, sealed: &Sealed) -> Result<Vec<u8>, Unspecified> {
         let aad = self.aad(&sealed.header);
-        verify_slices_are_equal(&aad, &sealed.aad)?;
         verify_slices_are_equal(self.commit(&sealed.data, &aad).as_ref(), sealed.commitment.as_ref())?;
         let mut inner = vec![0; sealed.data.len()];
         let nonce = Nonce::assume_unique_for_key(sealed.iv);

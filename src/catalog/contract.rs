@@ -85,9 +85,9 @@ pub trait Catalog: fmt::Debug + Send + Sync + 'static {
     ///
     /// [`AlreadyExists`](super::CatalogErrorKind::AlreadyExists), [`UniqueTaken`](super::CatalogErrorKind::UniqueTaken),
     /// [`Conflict`](super::CatalogErrorKind::Conflict) and [`InvalidRow`](super::CatalogErrorKind::InvalidRow) are about
-    /// the [place](Edit::place) of the first edit that was refused; [`Full`](super::CatalogErrorKind::Full), [`ReadOnly`](super::CatalogErrorKind::ReadOnly), and
-    /// those of [the trait](Self#errors). Nothing was changed, except that it is unknown after
-    /// [`Unavailable`](super::CatalogErrorKind::Unavailable).
+    /// the [place](Edit::place) of the first edit that was refused; [`Full`](super::CatalogErrorKind::Full),
+    /// [`ReadOnly`](super::CatalogErrorKind::ReadOnly), and those of [the trait](Self#errors). Nothing was changed, except
+    /// that it is unknown after [`Unavailable`](super::CatalogErrorKind::Unavailable).
     async fn commit(&self, edits: Vec<Edit>) -> Result<(), CatalogError>;
 
     /// All rows as they are now, whatever is changed while they are read.

@@ -43,7 +43,7 @@ impl KeyStore<Disconnected> {
     ///
     /// # Errors
     ///
-    /// [`DeleteError`], which gives the store back. Of more than a hundred orphans some may be off the list then.
+    /// [`DeleteError`], which gives the store back. Of a hundred orphans or more, some or all may be off the list then.
     ///
     /// # Cancel safety
     ///
