@@ -11,7 +11,7 @@
 //! let cluster = CloudHsmCluster::builder()
 //!     .library("/usr/lib/softhsm/libsofthsm2.so") // for AWS: /opt/cloudhsm/lib/libcloudhsm_pkcs11.so
 //!     .token(TokenName::Label("root keys".to_owned()))
-//!     .cluster_id(CloudHsmClusterId::new("cluster-1a23b4cdefg")?)
+//!     .cluster_id(CloudHsmClusterId::new("cluster-2a23b4cdefg")?)
 //!     .password(KeyStorePassword::new("kmsPswd1")?)
 //!     // .aws_cloudhsm()
 //!     .build()?;
