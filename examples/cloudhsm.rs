@@ -127,7 +127,8 @@ async fn run(configuration: &Path) -> Result<(), Box<dyn Error>> {
     println!("\nthe program is started again");
     let sealer = SealingKey::from_file(&sealing_key)?;
     let ledger = Ledger::open(SqliteCatalog::open(&catalog).await?, &sealer).await?;
-    let store = KeyStore::builder(described(&library)?).open(&ledger, &id).await?;
+    let cluster = described(&library)?;
+    let store = KeyStore::builder(cluster).open(&ledger, &id).await?;
     let store: KeyStore<Disconnected> = store.try_into()?;
     let store = store.connect().await?;
     show("connect().await", &store);

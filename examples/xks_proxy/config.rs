@@ -1,0 +1,169 @@
+//! What the configuration can say.
+
+use std::error::Error;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+
+use custom_key_store::backend::{AccessKeyId, BackingKeyId, UriPath};
+use custom_key_store::xks::Region;
+use custom_key_store::xks::proxy::RateLimit;
+use serde::Deserialize;
+
+/// What is served without a file: a key of every kind.
+const DEMO: &str = r#"
+[[tenant]]
+path = "/kms/xks/v1"
+regions = ["us-east-1"]
+key = [
+    { id = "usable" },
+    { id = "encrypt-only", usages = ["ENCRYPT"] },
+    { id = "decrypt-only", usages = ["DECRYPT"] },
+    { id = "impotent", usages = [] },
+    { id = "disabled", enabled = false },
+]
+"#;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Settings {
+    #[serde(default = "loopback")]
+    pub(crate) listen: String,
+    #[serde(default)]
+    pub(crate) allow_plain_http_beyond_loopback: bool,
+    pub(crate) sealing_key: Option<PathBuf>,
+    #[serde(default)]
+    pub(crate) limits: Limits,
+    pub(crate) tls: Option<Tls>,
+    pub(crate) tenant: Vec<TenantSettings>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Limits {
+    pub(crate) connections: Option<usize>,
+    pub(crate) connections_per_peer: Option<usize>,
+    pub(crate) peer_rate: Option<Rate>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Rate {
+    pub(crate) per_second: NonZeroU32,
+    pub(crate) burst: Option<NonZeroU32>,
+}
+
+impl From<Rate> for RateLimit {
+    fn from(rate: Rate) -> Self {
+        Self::per_second(rate.per_second).burst(rate.burst.unwrap_or(rate.per_second))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Tls {
+    pub(crate) certificate: PathBuf,
+    pub(crate) private_key: PathBuf,
+    pub(crate) client_roots: Option<PathBuf>,
+    pub(crate) client_subject: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TenantSettings {
+    pub(crate) path: UriPath,
+    pub(crate) regions: Vec<Region>,
+    #[serde(default)]
+    pub(crate) credentials: Vec<PathBuf>,
+    pub(crate) keys_file: Option<PathBuf>,
+    pub(crate) pkcs11: Option<Pkcs11>,
+    pub(crate) rate_limit: Option<Rate>,
+    #[serde(default)]
+    pub(crate) key: Vec<Key>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Key {
+    pub(crate) id: BackingKeyId,
+    #[serde(default = "both")]
+    pub(crate) usages: Vec<String>,
+    #[serde(default = "yes")]
+    pub(crate) enabled: bool,
+    pub(crate) principals: Option<Vec<String>>,
+    pub(crate) bytes: Option<String>,
+}
+
+/// A token whose keys are served.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Pkcs11 {
+    pub(crate) library: PathBuf,
+    pub(crate) token: String,
+    pub(crate) user: Option<String>,
+    pub(crate) password_file: PathBuf,
+    /// One that is not offered; absent: health checks draw random bytes.
+    pub(crate) health_key: Option<BackingKeyId>,
+    #[serde(default)]
+    pub(crate) keys_by: KeysBy,
+    #[serde(default)]
+    pub(crate) aws_cloudhsm: bool,
+}
+
+/// What the id of a key says.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum KeysBy {
+    #[default]
+    Label,
+    Id,
+}
+
+/// The file that the KMS console takes.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct CredentialFile {
+    pub(crate) xks_proxy_authentication_credential: Credential,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Credential {
+    pub(crate) access_key_id: AccessKeyId,
+    pub(crate) raw_secret_access_key: String,
+}
+
+fn loopback() -> String {
+    "127.0.0.1:8000".to_owned()
+}
+
+fn both() -> Vec<String> {
+    vec!["ENCRYPT".to_owned(), "DECRYPT".to_owned()]
+}
+
+const fn yes() -> bool {
+    true
+}
+
+pub(crate) fn settings() -> Result<Settings, Box<dyn Error>> {
+    let (mut config, mut listen) = (DEMO.to_owned(), None);
+    let mut arguments = std::env::args().skip(1);
+    while let Some(flag) = arguments.next() {
+        let mut value = || arguments.next().ok_or_else(|| format!("{flag} needs a value"));
+        match &*flag {
+            "--config" => {
+                let path = value()?;
+                config = std::fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
+            }
+            "--listen" => listen = Some(value()?),
+            "--log" => tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init(),
+            _ => return Err(format!("{flag} is none of --config, --listen and --log").into()),
+        }
+    }
+    let mut settings: Settings = toml::from_str(&config).map_err(|error| {
+        // The error itself would show the line, and with it the bytes of a key.
+        let before = error.span().and_then(|span| config.get(..span.start)).unwrap_or_default();
+        format!("line {} of the configuration: {}", before.matches('\n').count() + 1, error.message())
+    })?;
+    settings.listen = listen.unwrap_or(settings.listen);
+    Ok(settings)
+}

@@ -1,0 +1,168 @@
+//! A tenant: a path with its credentials, its keys, and the key manager that has them.
+
+use std::error::Error;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use custom_key_store::SealingKey;
+use custom_key_store::backend::software::{KeyManager, SoftwareKey};
+use custom_key_store::backend::{
+    Backend, BackingKeyId, CloudHsmClusterId, ConnectReason, ConnectRequest, Connection, KeyStatus,
+    KeyStorePassword, KeyUsages, SecretAccessKey, XksProxyCredential,
+};
+use custom_key_store::cloudhsm::{CloudHsmCluster, KeyNames, TokenName};
+use custom_key_store::xks::Region;
+use custom_key_store::xks::proxy::{KeyGrant, Tenant};
+
+use crate::config::{Credential, CredentialFile, Key, KeysBy, Pkcs11, TenantSettings};
+use crate::key_file::KeyFile;
+
+/// A tenant with a key manager of its own, and how to reach it.
+pub(crate) async fn tenant_of(
+    settings: TenantSettings,
+    sealer: Option<SealingKey>,
+    base: &str,
+) -> Result<Tenant, Box<dyn Error>> {
+    let (connection, probe) = match &settings.pkcs11 {
+        Some(token) => (in_token(token, &settings).await?, token.health_key.clone()),
+        None => in_memory(&settings, sealer).await?,
+    };
+    let mut tenant = Tenant::builder(settings.path.clone(), connection);
+    tenant = match probe {
+        Some(probe) => tenant.health_key(probe),
+        None => tenant.shallow_health_check(),
+    };
+    for region in &settings.regions {
+        tenant = tenant.region(region.clone());
+    }
+    for key in &settings.key {
+        let mut grant = KeyGrant::new(key.id.clone());
+        if let Some(principals) = &key.principals {
+            grant = grant.only_for(principals);
+        }
+        tenant = tenant.key(key.id.clone(), grant);
+        println!("  key {:<16} {:?}{}", key.id, key.usages, if key.enabled { "" } else { " disabled" });
+    }
+    if let Some(rate) = settings.rate_limit {
+        tenant = tenant.rate_limit(rate.into());
+    }
+    for path in &settings.credentials {
+        tenant = tenant.credential(credential(path)?);
+    }
+    let mut user = "\"$ACCESS_KEY_ID:$SECRET_ACCESS_KEY\"".to_owned();
+    if settings.credentials.is_empty() {
+        let made = XksProxyCredential::generate()?;
+        // Shown, since nobody could use it otherwise; one from a file is not.
+        user = format!("{}:{}", made.access_key_id, String::from_utf8_lossy(made.secret_access_key.expose()));
+        tenant = tenant.credential(made);
+    }
+    let region = settings.regions.first().map_or("us-east-1", Region::as_str);
+    println!(
+        "  curl --aws-sigv4 aws:amz:{region}:kms-xks-proxy --user {user} -H content-type:application/json \\\n    \
+         -d '{{\"requestMetadata\":{{\"kmsRequestId\":\"1\",\"kmsOperation\":\"KmsHealthCheck\"}}}}' {base}{}/health",
+        settings.path
+    );
+    Ok(tenant.build()?)
+}
+
+/// A key manager in this process, with the tenant's keys and one for health checks.
+async fn in_memory(
+    settings: &TenantSettings,
+    sealer: Option<SealingKey>,
+) -> Result<(Arc<dyn Connection>, Option<BackingKeyId>), Box<dyn Error>> {
+    let manager = KeyManager::new();
+    let probe = BackingKeyId::new("health-probe")?;
+    manager.create_key(probe.clone());
+    load_keys(&manager, settings, sealer).await?;
+    Ok((connected(&manager).await?, Some(probe)))
+}
+
+/// The token, which has the keys already.
+async fn in_token(token: &Pkcs11, settings: &TenantSettings) -> Result<Arc<dyn Connection>, Box<dyn Error>> {
+    let has_settings = |key: &Key| key.bytes.is_some() || !key.enabled || key.usages.len() != 2;
+    if settings.keys_file.is_some() || settings.key.iter().any(has_settings) {
+        return Err(
+            "the keys of a token are what the token says: they take an id and principals alone".into()
+        );
+    }
+    let shown = token.password_file.display();
+    let password =
+        std::fs::read_to_string(&token.password_file).map_err(|error| format!("{shown}: {error}"))?;
+    let mut cluster = CloudHsmCluster::builder()
+        .library(&token.library)
+        .token(TokenName::Label(token.token.clone()))
+        // Nobody sees it.
+        .cluster_id(CloudHsmClusterId::new("cluster-aaaaaaaaaaa")?)
+        .password(KeyStorePassword::new(password.trim_end()).map_err(|error| format!("{shown}: {error}"))?)
+        .key_names(match token.keys_by {
+            KeysBy::Label => KeyNames::Label,
+            KeysBy::Id => KeyNames::Id,
+        });
+    if let Some(user) = &token.user {
+        cluster = cluster.user(user);
+    }
+    if token.aws_cloudhsm {
+        cluster = cluster.aws_cloudhsm();
+    }
+    connected(&cluster.build()?).await
+}
+
+async fn connected(backend: &dyn Backend) -> Result<Arc<dyn Connection>, Box<dyn Error>> {
+    let connect = ConnectRequest::new(ConnectReason::Connect, Duration::from_secs(5));
+    Ok(backend.connect(&connect).await?)
+}
+
+/// Gives the manager its keys: those whose bytes are known, those of the file, and new ones, which go into the file.
+async fn load_keys(
+    manager: &KeyManager,
+    settings: &TenantSettings,
+    sealer: Option<SealingKey>,
+) -> Result<(), Box<dyn Error>> {
+    let mut file = match (&settings.keys_file, sealer) {
+        (None, _) => None,
+        (Some(_), None) => return Err("a keys_file needs a sealing_key".into()),
+        (Some(path), Some(sealer)) => Some(KeyFile::open(path, sealer, settings.path.as_str()).await?),
+    };
+    for key in &settings.key {
+        let made = match (&key.bytes, &mut file) {
+            (Some(hex), _) => SoftwareKey::from_bytes(&bytes_of(hex)?),
+            (None, Some(file)) => file.key(&key.id).await?,
+            (None, None) => SoftwareKey::generate(),
+        };
+        manager.insert_key(key.id.clone(), with_usages(made, key)?);
+    }
+    match file {
+        // Before anything is encrypted under a key that would be lost.
+        Some(file) => file.save().await,
+        None => Ok(()),
+    }
+}
+
+fn bytes_of(hex: &str) -> Result<[u8; 32], Box<dyn Error>> {
+    let digits = hex.as_bytes().chunks(2).map(|pair| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok());
+    let bytes: Option<Vec<u8>> = digits.collect();
+    // Which `from_str_radix` does not see to: it takes a sign.
+    let is_hexadecimal = hex.bytes().all(|digit| digit.is_ascii_hexdigit());
+    let bytes = bytes.filter(|_| is_hexadecimal).and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+    Ok(bytes.ok_or("a key is 64 hexadecimal digits")?)
+}
+
+fn with_usages(made: SoftwareKey, key: &Key) -> Result<SoftwareKey, Box<dyn Error>> {
+    if key.usages.iter().any(|usage| usage != "ENCRYPT" && usage != "DECRYPT") {
+        return Err("usages are ENCRYPT and DECRYPT".into());
+    }
+    let may = |usage: &str| key.usages.iter().any(|one| one == usage);
+    let usages = KeyUsages::NONE.encrypting(may("ENCRYPT")).decrypting(may("DECRYPT"));
+    Ok(made.usages(usages).status(if key.enabled { KeyStatus::Enabled } else { KeyStatus::Disabled }))
+}
+
+fn credential(path: &Path) -> Result<XksProxyCredential, Box<dyn Error>> {
+    let shown = path.display();
+    let file = std::fs::read(path).map_err(|error| format!("{shown}: {error}"))?;
+    // What the parser says is not repeated: it may quote the secret.
+    let file: CredentialFile = serde_json::from_slice(&file)
+        .map_err(|_| format!("{shown}: no credential of the form that the KMS console takes"))?;
+    let Credential { access_key_id, raw_secret_access_key } = file.xks_proxy_authentication_credential;
+    Ok(XksProxyCredential::new(access_key_id, SecretAccessKey::new(&raw_secret_access_key)?))
+}
