@@ -42,7 +42,7 @@
 //! # principals = ["arn:aws:iam::111122223333:role/Payroll"]     # who may use it; absent: everybody
 //! # bytes = "64 hexadecimal digits"    # absent: random, and kept in the file of keys
 //! ```
-#![expect(clippy::print_stdout, reason = "an example shows what happens")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "an example shows what happens")]
 
 mod config;
 mod key_file;
@@ -50,6 +50,7 @@ mod tenant;
 
 use std::error::Error;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use config::{Limits, Tls, settings};
 use custom_key_store::xks::proxy::{
@@ -60,7 +61,18 @@ use tenant::tenant_of;
 use tokio::net::TcpListener;
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> ExitCode {
+    let Err(error) = run().await else { return ExitCode::SUCCESS };
+    eprintln!("{error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        eprintln!("  because {error}");
+        cause = error.source();
+    }
+    ExitCode::FAILURE
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
     let settings = settings()?;
     let listener = TcpListener::bind(&settings.listen).await?;
     let address = listener.local_addr()?;
