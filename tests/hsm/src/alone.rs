@@ -14,7 +14,7 @@ pub const LIMIT: Duration = Duration::from_secs(60);
 const HOME: &str = "CKS_HSM_HOME";
 /// The name of the test.
 const TEST: &str = "CKS_HSM_TEST";
-/// The file that says that the process did what it was started for.
+/// The file that says how it ended, as its first line, and what came of it.
 const DONE: &str = "CKS_HSM_DONE";
 /// What to do instead of the test.
 const ERRAND: &str = "CKS_HSM_ERRAND";
@@ -22,7 +22,8 @@ const ERRAND: &str = "CKS_HSM_ERRAND";
 /// Runs the body in a process of its own, with an [`Hsm`] of its own.
 ///
 /// The body must be a closure inside the test's function, whose name is taken from it: the process is this program
-/// again, which is told to run that test alone.
+/// again, which is told to run that test alone. When the body has returned or panicked, the process is killed: while
+/// threads are still at work in a module, a process cannot always leave without a crash.
 ///
 /// # Panics
 ///
@@ -36,7 +37,7 @@ pub fn alone<B: FnOnce(&Hsm)>(body: B) {
 /// As [`alone`] does, for the test of this name (`module::name`, without the program's) and with this limit, but says
 /// what went wrong.
 ///
-/// In the process of the test this returns when the body has; a panic of the body goes through.
+/// In the process of the test this does not return.
 ///
 /// # Errors
 ///
@@ -51,19 +52,55 @@ pub fn attempt(name: &str, limit: Duration, body: impl FnOnce(&Hsm)) -> Result<(
         }
         return Ok(());
     };
+    let failing = Failing;
     let hsm = Hsm::at(&home);
     let answer = match std::env::var(ERRAND) {
         Ok(errand) => errand::run(&hsm, &home, &errand),
         Err(_) => {
-            let releasing = Releasing(&hsm);
+            release_when_it_panics(&home);
             body(&hsm);
-            drop(releasing);
-            hsm.shim().settle();
             String::new()
         }
     };
-    std::fs::write(std::env::var_os(DONE).unwrap(), answer).unwrap();
-    Ok(())
+    std::mem::forget(failing);
+    end(PASSED, &answer)
+}
+
+/// What the body drops when it panics may wait for threads whose calls hang.
+fn release_when_it_panics(home: &Path) {
+    let hsm = Hsm::at(home);
+    let test = std::thread::current().id();
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        print(panic);
+        if std::thread::current().id() == test {
+            hsm.shim().release_all();
+        }
+    }));
+}
+
+const PASSED: &str = "passed";
+const FAILED: &str = "failed";
+
+/// Says how it ended, and waits to be killed.
+fn end(how: &str, answer: &str) -> ! {
+    let done = PathBuf::from(std::env::var_os(DONE).unwrap());
+    let written = done.with_extension("written");
+    std::fs::write(&written, format!("{how}\n{answer}")).unwrap();
+    // Whoever waits must not see half of it.
+    std::fs::rename(written, done).unwrap();
+    loop {
+        std::thread::park();
+    }
+}
+
+/// Ends the process where a panic would leave the body; it has been printed by then.
+struct Failing;
+
+impl Drop for Failing {
+    fn drop(&mut self) {
+        end(FAILED, "");
+    }
 }
 
 /// Does an errand in a process of its own, and gives its answer.
@@ -83,7 +120,7 @@ fn run(hsm: &Hsm, name: &str, limit: Duration, errand: Option<&str>) -> Result<(
     let done = folder.path().join("done");
     let printed = folder.path().join("printed");
     let output = File::create(&printed).unwrap();
-    let mut command = Command::new(std::env::current_exe().unwrap());
+    let mut command = Command::new(program());
     command
         .args(["--exact", name, "--nocapture", "--include-ignored", "--test-threads=1"])
         .envs(hsm.env())
@@ -96,44 +133,55 @@ fn run(hsm: &Hsm, name: &str, limit: Duration, errand: Option<&str>) -> Result<(
     if let Some(errand) = errand {
         command.env(ERRAND, errand);
     }
-    let status = wait(command.spawn().unwrap(), limit);
+    let ended = wait(command.spawn().unwrap(), limit, &done);
     let printed = String::from_utf8_lossy(&std::fs::read(printed).unwrap()).into_owned();
-    let told = |why: String| Err(format!("{name}, alone: {why}\n{printed}"));
-    match (status, std::fs::read_to_string(done)) {
-        (None, _) => told(format!("took longer than {limit:?}, and was killed")),
-        (Some(status), _) if !status.success() => told(format!("{status}")),
-        (Some(_), Err(_)) => told("no such test ran to its end; is this its name?".to_owned()),
-        (Some(_), Ok(answer)) => Ok((answer, printed)),
-    }
+    let why = match ended {
+        Ended::Said(said) => match said.split_once('\n') {
+            Some((PASSED, answer)) => return Ok((answer.to_owned(), printed)),
+            _ => "failed".to_owned(),
+        },
+        Ended::Left(status) if status.success() => {
+            "no such test ran to its end; is this its name?".to_owned()
+        }
+        Ended::Left(status) => status.to_string(),
+        Ended::TookTooLong => format!("took longer than {limit:?}, and was killed"),
+    };
+    Err(format!("{name}, alone: {why}\n{printed}"))
 }
 
-/// Nothing if it had to be killed.
-fn wait(mut child: Child, limit: Duration) -> Option<ExitStatus> {
+/// This program, where that can be had also when its file has been built anew meanwhile.
+fn program() -> PathBuf {
+    let running = Path::new("/proc/self/exe");
+    if running.exists() { running.to_owned() } else { std::env::current_exe().unwrap() }
+}
+
+enum Ended {
+    Said(String),
+    Left(ExitStatus),
+    TookTooLong,
+}
+
+fn wait(mut child: Child, limit: Duration, done: &Path) -> Ended {
     let start = Instant::now();
-    loop {
+    let ended = loop {
+        if let Ok(said) = std::fs::read_to_string(done) {
+            break Ended::Said(said);
+        }
         if let Some(status) = child.try_wait().unwrap() {
-            return Some(status);
+            return Ended::Left(status);
         }
         if start.elapsed() > limit {
-            child.kill().unwrap();
-            child.wait().unwrap();
-            return None;
+            break Ended::TookTooLong;
         }
         std::thread::sleep(Duration::from_millis(2));
-    }
+    };
+    child.kill().unwrap();
+    child.wait().unwrap();
+    ended
 }
 
 /// `a_test` of `program::module::a_test::{{closure}}`, with its modules.
 fn enclosing(closure: &str) -> String {
     let function = closure.split("::{{closure}}").next().unwrap_or(closure);
     function.split_once("::").map_or(function, |(_, path)| path).to_owned()
-}
-
-/// Lets go what hangs, also when the test fails: the process could not end otherwise.
-struct Releasing<'a>(&'a Hsm);
-
-impl Drop for Releasing<'_> {
-    fn drop(&mut self) {
-        self.0.shim().release_all();
-    }
 }

@@ -10,22 +10,28 @@ fn each_test_has_a_process_of_its_own() {
     static TIMES: AtomicU32 = AtomicU32::new(0);
     alone(|hsm| {
         TIMES.fetch_add(1, Ordering::Relaxed);
-        hsm.initialized(hsm.library()).finalize().unwrap();
+        assert!(std::env::var_os("SOFTHSM2_CONF").is_some_and(|conf| hsm.token().conf() == conf));
     });
-    // This is run in both processes, the body in one.
-    let is_alone = std::env::var_os("CKS_HSM_HOME").is_some();
-    assert_eq!(TIMES.load(Ordering::Relaxed), u32::from(is_alone));
+    assert_eq!(TIMES.load(Ordering::Relaxed), 0, "it ran here");
 }
 
 #[test]
 fn a_panic_is_reported_with_what_was_printed_before_it() {
-    let why = attempt("alone::a_panic_is_reported_with_what_was_printed_before_it", LIMIT, |_| {
+    let name = "alone::a_panic_is_reported_with_what_was_printed_before_it";
+    let why = attempt(name, LIMIT, |_| {
         println!("the last words");
         panic!("the reason");
     });
     let why = why.unwrap_err();
-    assert!(why.contains("exit status: 101"), "{why}");
+    assert!(why.starts_with("alone::a_panic_is_reported"), "{why}");
+    assert!(why.contains("alone: failed"), "{why}");
     assert!(why.contains("the last words") && why.contains("the reason"), "{why}");
+}
+
+#[test]
+#[should_panic(expected = "the reason")]
+fn a_test_should_panic_when_its_body_does() {
+    alone(|_| panic!("the reason"));
 }
 
 #[test]
@@ -66,17 +72,29 @@ fn a_process_that_takes_too_long_is_killed() {
 }
 
 #[test]
-fn a_test_that_fails_while_a_call_hangs_ends() {
-    let why = attempt("alone::a_test_that_fails_while_a_call_hangs_ends", LIMIT, |hsm| {
+fn a_test_ends_while_a_call_hangs() {
+    alone(|hsm| {
         let context = hsm.initialized(hsm.shim().library());
         let session = context.open_rw_session(hsm.token().slot(&context)).unwrap();
         hsm.shim().hang("C_GenerateRandom");
         std::thread::spawn(move || session.generate_random_vec(8));
         hsm.shim().await_hanging("C_GenerateRandom", 1);
-        panic!("the reason");
     });
-    let why = why.unwrap_err();
-    assert!(why.contains("exit status: 101") && why.contains("the reason"), "{why}");
+}
+
+#[test]
+#[should_panic(expected = "the reason")]
+fn a_test_that_waits_for_a_call_that_hangs_can_panic() {
+    alone(|hsm| {
+        let context = hsm.initialized(hsm.shim().library());
+        let session = context.open_rw_session(hsm.token().slot(&context)).unwrap();
+        hsm.shim().hang("C_GenerateRandom");
+        std::thread::scope(|scope| {
+            scope.spawn(move || session.generate_random_vec(8));
+            hsm.shim().await_hanging("C_GenerateRandom", 1);
+            panic!("the reason");
+        });
+    });
 }
 
 mod within {
