@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::errand;
 use crate::hsm::Hsm;
+use crate::module::Module;
 
 /// How long a test may take.
 pub const LIMIT: Duration = Duration::from_secs(60);
@@ -29,12 +30,21 @@ const ERRAND: &str = "CKS_HSM_ERRAND";
 ///
 /// With what the process printed, if it failed, ran another test or none, or took longer than [`LIMIT`].
 pub fn alone<B: FnOnce(&Hsm)>(body: B) {
-    if let Err(why) = attempt(&enclosing(type_name::<B>()), LIMIT, body) {
+    alone_on(Module::SoftHsm, body);
+}
+
+/// As [`alone`] does, on this module.
+///
+/// # Panics
+///
+/// As [`alone`] does.
+pub fn alone_on<B: FnOnce(&Hsm)>(module: Module, body: B) {
+    if let Err(why) = attempt(module, &enclosing(type_name::<B>()), LIMIT, body) {
         panic!("{why}");
     }
 }
 
-/// As [`alone`] does, for the test of this name (`module::name`, without the program's) and with this limit, but says
+/// As [`alone_on`] does, for the test of this name (`module::name`, without the program's) and with this limit, but says
 /// what went wrong.
 ///
 /// In the process of the test this does not return.
@@ -42,9 +52,9 @@ pub fn alone<B: FnOnce(&Hsm)>(body: B) {
 /// # Errors
 ///
 /// What went wrong, and what the process printed.
-pub fn attempt(name: &str, limit: Duration, body: impl FnOnce(&Hsm)) -> Result<(), String> {
+pub fn attempt(module: Module, name: &str, limit: Duration, body: impl FnOnce(&Hsm)) -> Result<(), String> {
     let Some(home) = std::env::var_os(HOME).map(PathBuf::from) else {
-        let hsm = Hsm::new();
+        let hsm = Hsm::new(module);
         let output = run(&hsm, name, limit, None)?.1;
         #[expect(clippy::print_stdout, reason = "the output of a test, which its harness captures")]
         {

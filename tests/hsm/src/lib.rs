@@ -1,7 +1,7 @@
-//! What tests of a PKCS#11 backend need: tokens of SoftHSM, a process for each test, and a module that misbehaves.
+//! What tests of a PKCS#11 backend need: tokens in files, a process for each test, and a module that misbehaves.
 //!
-//! PKCS#11 is one state for the whole process, and SoftHSM reads where its tokens are when it is initialized. So each
-//! test is [`alone`] in a process, with an [`Hsm`] of its own:
+//! PKCS#11 is one state for the whole process, and modules read where their tokens are when they are initialized. So
+//! each test is [`alone`] in a process, with an [`Hsm`] of its own:
 //!
 //! ```no_run
 //! #[test]
@@ -21,13 +21,13 @@
 mod alone;
 mod errand;
 mod hsm;
+mod module;
 mod shim;
-mod softhsm;
 mod token;
 
-pub use alone::{LIMIT, alone, attempt};
+pub use alone::{LIMIT, alone, alone_on, attempt};
 pub use cryptoki_sys;
 pub use hsm::Hsm;
+pub use module::Module;
 pub use shim::{Failure, Shim};
-pub use softhsm::softhsm;
 pub use token::{Found, Token, Trait};

@@ -9,7 +9,7 @@ use cryptoki_sys::CK_RV;
 /// How long this waits for calls to begin or end. Longer than they take, shorter than a test may.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A PKCS#11 module in front of SoftHSM, and how it treats each function, which is named as in C: `"C_Encrypt"`.
+/// A PKCS#11 module in front of another, and how it treats each function, which is named as in C: `"C_Encrypt"`.
 ///
 /// Everything here takes effect at once, on calls that have not passed that point yet. In one call the shim waits for
 /// the delay, hangs, fails instead of calling, or calls, hangs after it, and answers.
@@ -203,7 +203,7 @@ impl Shim {
         self.control.configure(Setting::WrongPins, 0);
     }
 
-    /// Takes PINs of the form `user:password`, as AWS CloudHSM does, and gives SoftHSM the password as its PIN.
+    /// Takes PINs of the form `user:password`, as AWS CloudHSM does, and gives the module behind it the password as its PIN.
     /// Without a colon the answer is `CKR_ARGUMENTS_BAD`; for another user `CKR_PIN_INCORRECT`, so that nobody learns
     /// who exists, and it counts as a wrong PIN. An empty name ends it.
     ///

@@ -1,4 +1,3 @@
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -8,13 +7,12 @@ use cryptoki::slot::Slot;
 use cryptoki::types::AuthPin;
 
 use crate::errand::Errand;
-use crate::hsm::conf;
-use crate::softhsm;
+use crate::module::{Module, conf};
 
 const PIN: &str = "userpin1";
 const SO_PIN: &str = "officer-pin-1";
 
-/// A token of SoftHSM, in a directory of its own.
+/// A token, in a directory of its own.
 ///
 /// What changes it from outside, as an operator would, is done by a process of its own: in this one the officer could
 /// not log in beside the user. Such methods work only inside [`alone`](crate::alone).
@@ -27,11 +25,8 @@ pub struct Token {
 }
 
 impl Token {
-    pub(crate) fn init(home: &Path, label: &str) -> Self {
-        let before = folders(home);
-        softhsm::init_token(&conf(home), label, SO_PIN, PIN);
-        let made: Vec<PathBuf> = folders(home).difference(&before).cloned().collect();
-        let [folder] = made.as_slice() else { panic!("softhsm2-util made {made:?}, not one folder") };
+    pub(crate) fn init(module: Module, home: &Path, label: &str) -> Self {
+        let folder = module.init_token(home, label, SO_PIN, PIN);
         std::fs::write(note(home, label), folder.to_str().unwrap()).unwrap();
         Self::at(home, label)
     }
@@ -64,7 +59,7 @@ impl Token {
         SO_PIN
     }
 
-    /// SoftHSM's configuration, which all tokens of an [`Hsm`](crate::Hsm) share.
+    /// The module's configuration, which all tokens of an [`Hsm`](crate::Hsm) share.
     #[must_use]
     pub fn conf(&self) -> PathBuf {
         conf(&self.home)
@@ -106,7 +101,7 @@ impl Token {
     /// The officer gives the user another PIN.
     ///
     /// A process that has initialized SoftHSM goes on with the old PIN until it initializes it anew; there use
-    /// [`Self::set_pin_here`].
+    /// [`Self::set_pin_here`]. Kryoptic takes the new one at once.
     pub fn set_pin_as_officer(&self, pin: &str) {
         let errand = Errand::SetPin { so_pin: SO_PIN.to_owned(), pin: pin.to_owned() };
         errand.send(&self.home, &self.label);
@@ -202,10 +197,6 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 
 pub(crate) fn unhex(text: &str) -> Vec<u8> {
     (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
-}
-
-fn folders(home: &Path) -> BTreeSet<PathBuf> {
-    std::fs::read_dir(home.join("tokens")).unwrap().map(|entry| entry.unwrap().path()).collect()
 }
 
 /// Where is written which folder has the token of this label.

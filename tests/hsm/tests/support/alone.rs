@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use custom_key_store_hsm::{Hsm, LIMIT, alone, attempt};
+use custom_key_store_hsm::{Hsm, LIMIT, Module, alone, attempt};
 
 #[test]
 fn each_test_has_a_process_of_its_own() {
@@ -18,7 +18,7 @@ fn each_test_has_a_process_of_its_own() {
 #[test]
 fn a_panic_is_reported_with_what_was_printed_before_it() {
     let name = "alone::a_panic_is_reported_with_what_was_printed_before_it";
-    let why = attempt(name, LIMIT, |_| {
+    let why = attempt(Module::SoftHsm, name, LIMIT, |_| {
         println!("the last words");
         panic!("the reason");
     });
@@ -36,20 +36,21 @@ fn a_test_should_panic_when_its_body_does() {
 
 #[test]
 fn a_process_that_dies_is_reported() {
-    let why = attempt("alone::a_process_that_dies_is_reported", LIMIT, |_| std::process::abort());
+    let why =
+        attempt(Module::SoftHsm, "alone::a_process_that_dies_is_reported", LIMIT, |_| std::process::abort());
     assert!(why.unwrap_err().contains("SIGABRT"));
 }
 
 #[test]
 fn a_process_that_ends_before_its_test_does_is_reported() {
     let name = "alone::a_process_that_ends_before_its_test_does_is_reported";
-    let why = attempt(name, LIMIT, |_| std::process::exit(0));
+    let why = attempt(Module::SoftHsm, name, LIMIT, |_| std::process::exit(0));
     assert!(why.unwrap_err().contains("no such test ran to its end"));
 }
 
 #[test]
 fn a_name_of_no_test_is_reported() {
-    let why = attempt("alone::nobody", LIMIT, |_| ());
+    let why = attempt(Module::SoftHsm, "alone::nobody", LIMIT, |_| ());
     assert!(why.unwrap_err().contains("no such test ran to its end"));
 }
 
@@ -63,7 +64,7 @@ fn a_body_that_is_not_in_the_test_is_reported() {
 #[test]
 fn a_process_that_takes_too_long_is_killed() {
     let name = "alone::a_process_that_takes_too_long_is_killed";
-    let why = attempt(name, Duration::from_millis(300), |_| {
+    let why = attempt(Module::SoftHsm, name, Duration::from_millis(300), |_| {
         loop {
             std::thread::park();
         }
@@ -108,7 +109,7 @@ mod within {
 
 #[test]
 fn the_directory_goes_with_the_test() {
-    let hsm = Hsm::new();
+    let hsm = Hsm::new(Module::SoftHsm);
     let home = hsm.home().to_owned();
     assert!(hsm.token().folder().starts_with(&home) && hsm.token().conf().is_file());
     drop(hsm);

@@ -3,6 +3,7 @@
 
 mod alone;
 mod device;
+mod second;
 mod shim;
 mod token;
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use cryptoki::error::{Error, RvError};
 use cryptoki::types::AuthPin;
 use custom_key_store_hsm::cryptoki_sys::{CKR_DEVICE_ERROR, CKR_DEVICE_REMOVED, CKR_GENERAL_ERROR};
-use custom_key_store_hsm::{Failure, alone};
+use custom_key_store_hsm::{Failure, Hsm, Module, Token, alone};
 
 use crate::{decrypt, encrypt, key, rv};
 
@@ -48,8 +48,7 @@ fn sessions_are_counted_while_they_are_open() {
         let shim = hsm.shim();
         let second = hsm.another("second");
         let context = hsm.initialized(shim.library());
-        let open =
-            |token: &custom_key_store_hsm::Token| context.open_ro_session(token.slot(&context)).unwrap();
+        let open = |token: &Token| context.open_ro_session(token.slot(&context)).unwrap();
         let (first, other) = (open(hsm.token()), open(&second));
         assert_eq!(shim.sessions(), 2);
         drop(first);
@@ -182,7 +181,7 @@ fn a_hidden_function_is_not_there() {
 #[test]
 #[should_panic(expected = "'C_Encript' is no function of PKCS#11")]
 fn a_name_of_no_function_is_refused() {
-    custom_key_store_hsm::Hsm::new().shim().hang("C_Encript");
+    Hsm::new(Module::SoftHsm).shim().hang("C_Encript");
 }
 
 #[test]
