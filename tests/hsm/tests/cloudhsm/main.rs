@@ -3,4 +3,5 @@
 
 mod conforming;
 mod keys;
+mod proxied;
 mod setup;
