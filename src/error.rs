@@ -13,9 +13,9 @@ use crate::value::InvalidValue;
 /// An operation of a store failed.
 ///
 /// Opaque, small and cheap to clone; decide by its [`kind`](Self::kind). `Display` says one layer, the
-/// [`source`](StdError::source) is the next; [`backend_error`](Self::backend_error) has the key manager's own words
-/// for the log. Holds no secret. A failure of cryptography has neither text nor
-/// source: nobody shall learn from it what exactly was wrong.
+/// [`source`](StdError::source) is the next. Among the sources are the key manager's own words, for the log and not for
+/// a peer; an error of the key manager names the key that it is about. Holds no secret. A failure of cryptography has
+/// neither text nor source: nobody shall learn from it what exactly was wrong.
 ///
 /// ```
 /// use custom_key_store::{Error, ErrorKind};
@@ -42,7 +42,16 @@ enum Repr {
     /// About a KMS key, an alias or a key of the key manager, by its name.
     About(ErrorKind, Arc<str>),
     Catalog(CatalogError),
-    Backend(BackendError),
+    /// What the key manager answered, and about which key.
+    Backend(BackendError, Option<Arc<OnKey>>),
+}
+
+/// The key that the key manager was asked about.
+#[derive(Debug)]
+struct OnKey {
+    backing_key: BackingKeyId,
+    /// `None` where no KMS key refers to it, or none yet.
+    key: Option<KeyId>,
 }
 
 /// What went wrong, with whose fault it is and whether a retry makes sense.
@@ -126,7 +135,7 @@ impl Error {
             Repr::UnknownVersion(_) => ErrorKind::UnknownVersion,
             Repr::About(kind, _) => *kind,
             Repr::Catalog(error) => ErrorKind::Catalog(error.kind()),
-            Repr::Backend(error) => ErrorKind::Backend(error.kind()),
+            Repr::Backend(error, _) => ErrorKind::Backend(error.kind()),
         }
     }
 
@@ -134,7 +143,7 @@ impl Error {
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
         match &self.0 {
-            Repr::Backend(error) => error.is_retryable(),
+            Repr::Backend(error, _) => error.is_retryable(),
             Repr::Catalog(error) => matches!(error.kind(), CatalogErrorKind::Unavailable),
             Repr::About(kind, _) => matches!(kind, ErrorKind::Busy),
             Repr::NotConnected { .. }
@@ -154,7 +163,7 @@ impl Error {
                 false
             }
             Repr::Catalog(error) => matches!(error.kind(), CatalogErrorKind::Unavailable),
-            Repr::Backend(error) => error.kind().may_have_taken_effect(),
+            Repr::Backend(error, _) => error.kind().may_have_taken_effect(),
         }
     }
 
@@ -162,7 +171,7 @@ impl Error {
     #[must_use]
     pub const fn backend_error(&self) -> Option<&BackendError> {
         match &self.0 {
-            Repr::Backend(error) => Some(error),
+            Repr::Backend(error, _) => Some(error),
             _ => None,
         }
     }
@@ -170,10 +179,21 @@ impl Error {
     /// What the key manager made of a ciphertext that is right: when it calls that invalid, it is wrong itself.
     pub(crate) fn of_the_key_manager(self) -> Self {
         match self.0 {
-            Repr::InvalidCiphertext => {
-                Self(Repr::Backend(BackendError::new(BackendErrorKind::InvalidResponse).with_detail(
+            Repr::InvalidCiphertext => BackendError::new(BackendErrorKind::InvalidResponse)
+                .with_detail(
                     "it calls a ciphertext invalid that it made itself; was the external key replaced?",
-                )))
+                )
+                .into(),
+            _ => self,
+        }
+    }
+
+    /// Says which key the key manager was asked about; and for which KMS key, if there is one.
+    pub(crate) fn on_key(self, backing_key: &BackingKeyId, key: Option<KeyId>) -> Self {
+        match self.0 {
+            Repr::Backend(error, _) => {
+                let on_key = OnKey { backing_key: backing_key.clone(), key };
+                Self(Repr::Backend(error, Some(Arc::new(on_key))))
             }
             _ => self,
         }
@@ -240,7 +260,7 @@ impl From<BackendError> for Error {
     fn from(error: BackendError) -> Self {
         match error.kind() {
             BackendErrorKind::InvalidCiphertext => Self(Repr::InvalidCiphertext),
-            _ => Self(Repr::Backend(error)),
+            _ => Self(Repr::Backend(error, None)),
         }
     }
 }
@@ -262,7 +282,11 @@ impl fmt::Display for Error {
             }
             Repr::About(kind, what) => write!(f, "{} ({what})", kind.text()),
             Repr::Catalog(_) => f.write_str("the catalogue of the custom key store refused or failed"),
-            Repr::Backend(error) => fmt::Display::fmt(error, f),
+            Repr::Backend(error, None) => fmt::Display::fmt(error, f),
+            Repr::Backend(error, Some(on)) => match &on.key {
+                Some(key) => write!(f, "{error} (backing key {}, KMS key {key})", on.backing_key),
+                None => write!(f, "{error} (backing key {})", on.backing_key),
+            },
         }
     }
 }
@@ -273,7 +297,8 @@ impl fmt::Debug for Error {
         debug.field("kind", &self.kind());
         match &self.0 {
             Repr::InvalidInput(error) => debug.field("error", error),
-            Repr::Backend(error) => debug.field("error", error),
+            Repr::Backend(error, None) => debug.field("error", error),
+            Repr::Backend(error, Some(on)) => debug.field("error", error).field("on", on),
             Repr::NotConnected { abandoned } => debug.field("abandoned", abandoned),
             Repr::About(_, what) => debug.field("about", what),
             Repr::Catalog(error) => debug.field("error", error),
@@ -287,8 +312,8 @@ impl fmt::Debug for Error {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match &self.0 {
-            // What the key manager says is this error's own text; its source is ours.
-            Repr::Backend(error) => error.source(),
+            // What the key manager says is this error's own text; what lies beneath it is our source.
+            Repr::Backend(error, _) => error.beneath(),
             Repr::Catalog(error) => Some(error),
             _ => None,
         }

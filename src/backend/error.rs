@@ -24,7 +24,7 @@ pub struct BackendError {
     cause: Option<Arc<Cause>>,
 }
 
-#[derive(Clone, Default)]
+#[derive(Debug, Clone, Default)]
 struct Cause {
     detail: Option<Cow<'static, str>>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
@@ -39,7 +39,8 @@ impl BackendError {
 
     /// The same with a text for the operator's log, such as what a proxy says of its reason.
     ///
-    /// It must hold nothing secret. It is not part of `Display`: a peer never sees it. Ignored for
+    /// It must hold nothing secret. It is part of neither `Display` nor [`source`](StdError::source): a peer never sees
+    /// it. A [store's error](crate::Error) has it among its sources. Ignored for
     /// [`InvalidCiphertext`](BackendErrorKind::InvalidCiphertext).
     #[must_use]
     pub fn with_detail(self, detail: impl Into<Cow<'static, str>>) -> Self {
@@ -78,6 +79,28 @@ impl BackendError {
     pub const fn is_retryable(&self) -> bool {
         self.kind.is_retryable()
     }
+
+    /// What lies beneath for a reader of our own: the detail, if there is one, as a layer before the source.
+    pub(crate) fn beneath(&self) -> Option<&(dyn StdError + 'static)> {
+        match self.cause.as_deref() {
+            Some(cause) if cause.detail.is_some() => Some(cause),
+            _ => self.source(),
+        }
+    }
+}
+
+/// As an error of its own it says the detail.
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.detail.as_deref().unwrap_or_default())
+    }
+}
+
+impl StdError for Cause {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        let source = self.source.as_deref()?;
+        Some(source)
+    }
 }
 
 impl From<BackendErrorKind> for BackendError {
@@ -108,8 +131,7 @@ impl fmt::Debug for BackendError {
 
 impl StdError for BackendError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        let source = self.cause.as_ref()?.source.as_deref()?;
-        Some(source)
+        self.cause.as_ref()?.source()
     }
 }
 

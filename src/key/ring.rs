@@ -74,6 +74,13 @@ pub(crate) struct ReadyKey {
     pub(crate) protection: Protection,
 }
 
+impl ReadyKey {
+    /// The error of a call that was about this key.
+    pub(crate) fn named_in(&self, error: Error) -> Error {
+        error.on_key(&self.backing_key, Some(self.arn.key_id()))
+    }
+}
+
 /// What this library adds to the encryption of the key manager.
 pub(crate) enum Protection {
     /// An inner layer, under material that the key manager does not have.

@@ -165,6 +165,7 @@ impl Handle {
     /// See [the type](Self#deadlines-and-cancelling).
     pub async fn describe_backing_key(&self, key: &BackingKeyId) -> Result<KeyDescription, Error> {
         call!(self, &Operation::DESCRIBE_KEY, describe_key, |metadata| DescribeKeyRequest::new(metadata, key))
+            .map_err(|error| error.on_key(key, None))
     }
 
     /// 1 to 1,024 random bytes from the key manager; CloudHSM key stores only.

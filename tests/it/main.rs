@@ -10,6 +10,7 @@ mod describing;
 mod disconnecting;
 mod envelope;
 mod erased;
+mod errors;
 mod hostile;
 mod keys;
 mod ledger;

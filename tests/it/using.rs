@@ -272,9 +272,11 @@ async fn every_kind_of_the_key_manager_reaches_the_caller_with_its_retryability_
             assert!(error.source().is_none());
         } else {
             assert_eq!((error.kind(), error.is_retryable()), (backend(kind), kind.is_retryable()));
-            assert_eq!(error.to_string(), BackendError::new(kind).to_string());
+            assert_eq!(error.to_string(), format!("{} (backing key key)", BackendError::new(kind)));
             assert_eq!(error.backend_error().unwrap().kind(), kind);
-            assert!(error.source().is_none(), "nothing lies beneath a scripted fault");
+            let source = error.source().unwrap();
+            assert_eq!(source.to_string(), "a scripted fault of the software key manager");
+            assert!(source.source().is_none(), "nothing lies beneath");
         }
     }
 }

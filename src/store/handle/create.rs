@@ -69,7 +69,8 @@ impl Handle {
         ring.refuse_taken(key).await?;
         let description = call!(self, &Operation::CREATE_KEY, describe_key, |metadata| {
             DescribeKeyRequest::new(metadata.with_kms_key_arn(arn.as_str()), key)
-        })?;
+        })
+        .map_err(|error| error.on_key(key, None))?;
         description.refuse_unsuitable(key)?;
         ring.keep_external(id, new, key).await
     }
@@ -106,5 +107,6 @@ impl Reach for Handle {
         call!(self, &Operation::DELETE_KEY, delete_key, |metadata| {
             DeleteKeyRequest::new(metadata.with_kms_key_arn(arn.as_str()), key)
         })
+        .map_err(|error| error.on_key(key, Some(arn.key_id())))
     }
 }

@@ -238,8 +238,9 @@ impl Handle {
         let outer = call!(self, operation, encrypt, |metadata| {
             let metadata = metadata.with_kms_key_arn(key.arn.as_str());
             EncryptRequest::new(metadata, &key.backing_key, plaintext).with_aad(&aad)
-        })?;
-        as_long_as(plaintext.len(), outer.bytes.len())?;
+        })
+        .map_err(|error| key.named_in(error))?;
+        as_long_as(plaintext.len(), outer.bytes.len()).map_err(|error| key.named_in(error))?;
         Ok(outer)
     }
 
@@ -262,15 +263,16 @@ impl Handle {
             let metadata = metadata.with_kms_key_arn(key.arn.as_str());
             DecryptRequest::new(metadata, &key.backing_key, &ciphertext).with_aad(&aad)
         });
+        let named = |error| key.named_in(error);
         let Protection::Double(material) = &key.protection else {
-            let plaintext = decrypted?.plaintext;
-            as_long_as(ciphertext.bytes.len(), plaintext.len())?;
+            let plaintext = decrypted.map_err(named)?.plaintext;
+            as_long_as(ciphertext.bytes.len(), plaintext.len()).map_err(named)?;
             return Ok(plaintext);
         };
         // The blob is one of ours in every bit, so that whatever is wrong now is the key manager's doing.
-        let outer = decrypted.map_err(Error::of_the_key_manager)?.plaintext;
-        as_long_as(ciphertext.bytes.len(), outer.len())?;
-        material.open(&blob, &digest, outer.expose()).map_err(|_| Error::wrong_plaintext())
+        let outer = decrypted.map_err(|error| named(error.of_the_key_manager()))?.plaintext;
+        as_long_as(ciphertext.bytes.len(), outer.len()).map_err(named)?;
+        material.open(&blob, &digest, outer.expose()).map_err(|_| named(Error::wrong_plaintext()))
     }
 
     /// What can be found out about a blob without the key manager.
