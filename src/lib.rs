@@ -124,6 +124,7 @@ mod conformance;
 mod crypto;
 mod epoch;
 mod error;
+mod file;
 mod identity;
 mod key;
 mod primitive;

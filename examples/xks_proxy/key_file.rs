@@ -77,14 +77,14 @@ pub(crate) fn sealing_key<'a>(
     path: &Path,
     mut files: impl Iterator<Item = &'a Path>,
 ) -> Result<SealingKey, Box<dyn Error>> {
-    match SealingKey::from_file(path) {
+    let opened = match SealingKey::from_file(path) {
         // What cannot be looked at may be there.
         Err(error) if error.is_not_found() && files.all(|file| matches!(file.try_exists(), Ok(false))) => {
             SealingKey::create_file(path)
         }
         opened => opened,
-    }
-    .map_err(|error| shown(path, &error).into())
+    };
+    Ok(opened?)
 }
 
 fn shown(path: &Path, error: &dyn Error) -> String {

@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::row::Table;
@@ -17,8 +18,15 @@ pub struct CatalogError {
 
 #[derive(Debug)]
 struct Detail {
-    place: Option<(Table, String)>,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    about: Option<About>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+/// What an error is about.
+#[derive(Debug, Clone)]
+enum About {
+    Row(Table, String),
+    File(PathBuf),
 }
 
 /// What went wrong, with what to do.
@@ -41,7 +49,7 @@ pub enum CatalogErrorKind {
     ReadOnly,
     /// There is no room. Nothing was changed; make room and try again.
     Full,
-    /// There is no catalogue at the place, or no such store in it.
+    /// There is no catalogue at the place, no folder to make one in (the source says so), or no such store in it.
     NotFound,
     /// The store is of the other type than the backend that it was to be opened with. Give the right one.
     OtherType,
@@ -70,13 +78,21 @@ impl CatalogError {
     /// An error of this kind about a row.
     #[must_use]
     pub fn at(kind: CatalogErrorKind, table: Table, id: impl Into<String>) -> Self {
-        Self::detailed(kind, Detail { place: Some((table, id.into())), source: None })
+        Self::detailed(kind, Detail { about: Some(About::Row(table, id.into())), source: None })
     }
 
     /// An error of this kind with its cause.
     #[must_use]
     pub fn caused_by(kind: CatalogErrorKind, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self::detailed(kind, Detail { place: None, source: Some(source.into()) })
+        Self::detailed(kind, Detail { about: None, source: Some(Arc::from(source.into())) })
+    }
+
+    /// The same error, which names the file that the catalogue is in, unless it names a row already.
+    #[must_use]
+    pub fn of_file(self, path: impl Into<PathBuf>) -> Self {
+        let about = Some(self.about().cloned().unwrap_or_else(|| About::File(path.into())));
+        let source = self.detail.as_ref().and_then(|detail| detail.source.clone());
+        Self::detailed(self.kind, Detail { about, source })
     }
 
     fn detailed(kind: CatalogErrorKind, detail: Detail) -> Self {
@@ -85,8 +101,8 @@ impl CatalogError {
 
     /// The same error with another source.
     pub(crate) fn because(&self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        let place = self.place().map(|(table, id)| (table, id.to_owned()));
-        Self::detailed(self.kind, Detail { place, source: Some(source.into()) })
+        let about = self.about().cloned();
+        Self::detailed(self.kind, Detail { about, source: Some(Arc::from(source.into())) })
     }
 
     /// What went wrong.
@@ -99,7 +115,14 @@ impl CatalogError {
     /// no row in a table, the table and the owner.
     #[must_use]
     pub fn place(&self) -> Option<(Table, &str)> {
-        self.detail.as_ref()?.place.as_ref().map(|(table, id)| (*table, id.as_str()))
+        match self.about()? {
+            About::Row(table, id) => Some((*table, id)),
+            About::File(_) => None,
+        }
+    }
+
+    fn about(&self) -> Option<&About> {
+        self.detail.as_ref()?.about.as_ref()
     }
 }
 
@@ -119,8 +142,11 @@ impl fmt::Display for CatalogError {
             CatalogErrorKind::InUse => "the catalogue has another owner",
             CatalogErrorKind::ReadOnly => "the catalogue cannot be written",
             CatalogErrorKind::Full => "the catalogue has no room",
-            CatalogErrorKind::NotFound if self.place().is_some() => "there is no such row",
-            CatalogErrorKind::NotFound => "there is no catalogue",
+            CatalogErrorKind::NotFound => match self.about() {
+                Some(About::Row(Table::Stores, _)) => "there is no such custom key store",
+                Some(About::Row(..)) => "there is no such row",
+                Some(About::File(_)) | None => "there is no catalogue",
+            },
             CatalogErrorKind::OtherType => "the custom key store is of the other type than the backend",
             CatalogErrorKind::NewerSchema => "the catalogue was made by a newer release",
             CatalogErrorKind::Corrupt => "the catalogue is damaged, or none",
@@ -129,8 +155,9 @@ impl fmt::Display for CatalogError {
             CatalogErrorKind::Closed => "the catalogue is closed",
             CatalogErrorKind::Unavailable => "the catalogue failed",
         })?;
-        match self.place() {
-            Some((table, id)) => write!(f, " ({table}: {id:?})"),
+        match self.about() {
+            Some(About::Row(table, id)) => write!(f, " ({table}: {id:?})"),
+            Some(About::File(path)) => write!(f, " ({path:?})"),
             None => Ok(()),
         }
     }

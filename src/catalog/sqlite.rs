@@ -93,8 +93,10 @@ impl SqliteCatalog {
     ///
     /// # Errors
     ///
-    /// [`AlreadyExists`](Kind::AlreadyExists) if there is a file, unless it is empty, and
-    /// those of [`open`](Self::open).
+    /// - [`AlreadyExists`](Kind::AlreadyExists) if there is a file, unless it is empty.
+    /// - [`InUse`](Kind::InUse) if there is a catalogue and somebody owns it: that is found out first.
+    /// - [`NotFound`](Kind::NotFound) if the folder is missing.
+    /// - Otherwise those of [`open`](Self::open).
     ///
     /// # Cancel safety
     ///
@@ -173,6 +175,11 @@ impl SqliteCatalog {
             connection::rows(reader.as_mut().ok_or_else(closed)?, statement).await
         })
         .await
+        .map_err(|error| self.named_in(error))
+    }
+
+    fn named_in(&self, error: CatalogError) -> CatalogError {
+        error.of_file(self.options.get_filename())
     }
 
     /// Has what was deleted erased from the log too.
@@ -246,13 +253,14 @@ impl Catalog for SqliteCatalog {
     async fn commit(&self, edits: Vec<Edit>) -> Result<(), CatalogError> {
         let Some(writer) = &self.writer else {
             self.ready().await?;
-            return Err(CatalogError::new(Kind::ReadOnly));
+            return Err(self.named_in(CatalogError::new(Kind::ReadOnly)));
         };
         bounded(self.deadline, async {
             self.ready().await?;
             writer.commit(&edits).await
         })
-        .await?;
+        .await
+        .map_err(|error| self.named_in(error))?;
         self.erase().await;
         Ok(())
     }
@@ -264,6 +272,7 @@ impl Catalog for SqliteCatalog {
             Ok(Box::new(snapshot) as Box<dyn Snapshot>)
         })
         .await
+        .map_err(|error| self.named_in(error))
     }
 
     async fn close(&self) -> Result<(), CatalogError> {
@@ -279,6 +288,7 @@ impl Catalog for SqliteCatalog {
             }
         })
         .await
+        .map_err(|error| self.named_in(error))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -63,6 +64,8 @@ impl<S: Sealer + ?Sized> Sealer for Arc<S> {
 #[derive(Debug, Clone)]
 pub struct SealError {
     kind: SealErrorKind,
+    /// The file that it is about, if it is about one.
+    path: Option<Arc<Path>>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -91,13 +94,19 @@ impl SealError {
     /// An error of this kind without a source.
     #[must_use]
     pub const fn new(kind: SealErrorKind) -> Self {
-        Self { kind, source: None }
+        Self { kind, path: None, source: None }
     }
 
     /// The same, with the error that caused it.
     #[must_use]
     pub fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
         self.source = Some(Arc::new(source));
+        self
+    }
+
+    /// The same, naming the file that it is about.
+    pub(super) fn of_file(mut self, path: &Path) -> Self {
+        self.path = Some(path.into());
         self
     }
 
@@ -122,7 +131,11 @@ impl fmt::Display for SealError {
             }
             SealErrorKind::NotAKeyFile => "the file holds no sealing key, or is damaged",
             SealErrorKind::Unavailable => "whoever holds the sealing key does not do its part",
-        })
+        })?;
+        match &self.path {
+            Some(path) => write!(f, " ({path:?})"),
+            None => Ok(()),
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 use super::root::RootKey;
 use super::sealed::{self, Unsealable};
 use super::sealer::{SealError, SealErrorKind, Sealer};
+use crate::file::folder_missing;
 use crate::primitive::KEY_LEN;
 use crate::secret::SecretBytes;
 
@@ -69,6 +70,11 @@ impl SealingKey {
     /// [`FileIsNotPrivate`](SealErrorKind::FileIsNotPrivate) when, on Unix, its permissions give it to others than
     /// its owner; [`NotAKeyFile`](SealErrorKind::NotAKeyFile) when it holds something else, or is damaged.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, SealError> {
+        let path = path.as_ref();
+        Self::read(path).map_err(|error| error.of_file(path))
+    }
+
+    fn read(path: &Path) -> Result<Self, SealError> {
         let mut file = File::open(path).map_err(cannot)?;
         // One byte more than it should hold, so that a longer file is seen.
         let mut content = Zeroizing::new([0; FILE_LEN + 1]);
@@ -94,11 +100,16 @@ impl SealingKey {
     ///
     /// # Errors
     ///
-    /// [`File`](SealErrorKind::File) when there is such a file already or it cannot be made; what was begun is removed.
+    /// [`File`](SealErrorKind::File) when there is such a file already, its folder is missing, or it cannot be made; what
+    /// was begun is removed.
     pub fn create_file(path: impl AsRef<Path>) -> Result<Self, SealError> {
         let path = path.as_ref();
+        Self::write(path).map_err(|error| error.of_file(path))
+    }
+
+    fn write(path: &Path) -> Result<Self, SealError> {
         let key = Self::generate();
-        let mut file = new_private(path).map_err(cannot)?;
+        let mut file = new_private(path).map_err(|error| cannot(folder_missing(path).unwrap_or(error)))?;
         let written = file
             .write_all(key.encode().as_slice())
             .and_then(|()| file.sync_all())

@@ -4,9 +4,10 @@ use std::error::Error as StdError;
 
 use custom_key_store::backend::BackendErrorKind;
 use custom_key_store::backend::software::{Fault, Method};
-use custom_key_store::{ErrorKind, NewKey};
+use custom_key_store::catalog::{Catalog as _, CatalogErrorKind, SqliteCatalog};
+use custom_key_store::{ErrorKind, KeyStore, NewKey, SealErrorKind, SealingKey, StoreId};
 
-use crate::support::{connected, connected_with_key, key, manager, no_context};
+use crate::support::{connected, connected_with_key, key, ledger, manager, no_context};
 
 /// What each layer of an error says, the outermost first.
 fn chain(error: &dyn StdError) -> Vec<String> {
@@ -72,4 +73,60 @@ async fn an_error_of_the_key_manager_that_is_no_keys_doing_names_none() {
     manager.inject(Method::Health, Fault::Fail(BackendErrorKind::Unreachable));
     let error = store.health().await.unwrap_err();
     assert_eq!(error.to_string(), "the key manager cannot be reached");
+}
+
+#[test]
+fn a_sealing_key_file_is_named_by_the_error_about_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sealing.key");
+    let missing = SealingKey::from_file(&path).unwrap_err();
+    assert!(missing.is_not_found());
+    std::fs::write(&path, "something else").unwrap();
+    let other = SealingKey::from_file(&path).unwrap_err();
+    let there = SealingKey::create_file(&path).unwrap_err();
+    for error in [missing, other, there] {
+        assert!(error.to_string().contains(&format!("{path:?}")), "{error}");
+    }
+}
+
+#[test]
+fn a_sealing_key_is_not_made_in_a_folder_that_is_missing_and_the_error_says_so() {
+    let folder = tempfile::tempdir().unwrap().path().join("missing");
+    let error = SealingKey::create_file(folder.join("sealing.key")).unwrap_err();
+    assert_eq!(error.kind(), SealErrorKind::File);
+    assert_eq!(chain(&error)[1], format!("the folder {folder:?} is missing"));
+}
+
+#[tokio::test]
+async fn a_catalogue_file_is_named_by_the_error_about_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("stores.sqlite");
+    let missing = SqliteCatalog::open(&path).await.unwrap_err();
+    let unseen = SqliteCatalog::open_read_only(&path).await.unwrap_err();
+    let owner = SqliteCatalog::create(&path).await.unwrap();
+    let in_use = SqliteCatalog::create(&path).await.unwrap_err();
+    assert_eq!(in_use.kind(), CatalogErrorKind::InUse);
+    owner.close().await.unwrap();
+    let there = SqliteCatalog::create(&path).await.unwrap_err();
+    std::fs::write(&path, "something else").unwrap();
+    let other = SqliteCatalog::open(&path).await.unwrap_err();
+    for error in [missing, unseen, in_use, there, other] {
+        assert!(error.to_string().contains(&format!("{path:?}")), "{error}");
+        assert_eq!(error.place(), None);
+    }
+}
+
+#[tokio::test]
+async fn a_catalogue_is_not_made_in_a_folder_that_is_missing_and_the_error_says_so() {
+    let folder = tempfile::tempdir().unwrap().path().join("missing");
+    let error = SqliteCatalog::create(folder.join("stores.sqlite")).await.unwrap_err();
+    assert_eq!(error.kind(), CatalogErrorKind::NotFound);
+    assert_eq!(chain(&error)[1], format!("the folder {folder:?} is missing"));
+}
+
+#[tokio::test]
+async fn a_store_that_is_not_there_is_called_a_store() {
+    let id = StoreId::new("cks-none").unwrap();
+    let error = KeyStore::builder(manager()).open(&ledger(), &id).await.unwrap_err();
+    assert_eq!(error.to_string(), "there is no such custom key store (stores: \"cks-none\")");
 }

@@ -13,6 +13,7 @@ use super::failure::failure;
 use super::lease::{self, Lease};
 use super::{SqliteCatalog, schema};
 use crate::catalog::error::{CatalogError, CatalogErrorKind as Kind};
+use crate::file::folder_missing;
 
 /// How long a writer waits for somebody who reads, and a reader for somebody who recovers the file.
 const BUSY: Duration = Duration::from_secs(1);
@@ -56,7 +57,15 @@ impl SqliteBuilder {
     ///
     /// Those of [`SqliteCatalog::create`].
     pub async fn create(&self, path: impl AsRef<Path> + Send) -> Result<SqliteCatalog, CatalogError> {
-        let path = absolute(path.as_ref())?;
+        let path = path.as_ref();
+        self.create_at(path).await.map_err(|error| error.of_file(path))
+    }
+
+    async fn create_at(&self, path: &Path) -> Result<SqliteCatalog, CatalogError> {
+        let path = absolute(path)?;
+        if let Some(error) = folder_missing(&path) {
+            return Err(lease::failure(error));
+        }
         let lease = Lease::take(&path)?;
         if let Err(error) = lease::private(OpenOptions::new().write(true).create_new(true)).open(&path) {
             // Empty is what a creation leaves that was cut short: SQLite fills the file in one step.
@@ -74,7 +83,12 @@ impl SqliteBuilder {
     ///
     /// Those of [`SqliteCatalog::open`].
     pub async fn open(&self, path: impl AsRef<Path> + Send) -> Result<SqliteCatalog, CatalogError> {
-        let path = existing(path.as_ref())?;
+        let path = path.as_ref();
+        self.open_at(path).await.map_err(|error| error.of_file(path))
+    }
+
+    async fn open_at(&self, path: &Path) -> Result<SqliteCatalog, CatalogError> {
+        let path = existing(path)?;
         let lease = Lease::take(&path)?;
         self.own(path, lease, false).await
     }
@@ -85,7 +99,12 @@ impl SqliteBuilder {
     ///
     /// Those of [`SqliteCatalog::open_read_only`].
     pub async fn open_read_only(&self, path: impl AsRef<Path> + Send) -> Result<SqliteCatalog, CatalogError> {
-        let options = self.options(&existing(path.as_ref())?).read_only(true);
+        let path = path.as_ref();
+        self.look_at(path).await.map_err(|error| error.of_file(path))
+    }
+
+    async fn look_at(&self, path: &Path) -> Result<SqliteCatalog, CatalogError> {
+        let options = self.options(&existing(path)?).read_only(true);
         let mut reader = bounded(self.deadline, async {
             let mut reader = options.connect().await.map_err(failure)?;
             if schema::version(&mut reader).await? < schema::LATEST {

@@ -41,7 +41,7 @@ fn what_is_there_is_not_made_again() {
         let rows = filled(&path).await;
         let error = SqliteCatalog::create(&path).await.unwrap_err();
         assert_eq!((error.kind(), error.place()), (Kind::AlreadyExists, None));
-        assert_eq!(error.to_string(), "there is something at the place already");
+        assert_eq!(error.to_string(), format!("there is something at the place already ({path:?})"));
         let catalog = SqliteCatalog::open(&path).await.unwrap();
         assert_eq!(everything(&catalog).await.unwrap()[0], rows);
 
