@@ -273,7 +273,11 @@ impl fmt::Display for Error {
                 f.write_str("the custom key store was disconnected before the operation was done")
             }
             Repr::InvalidInput(error) => error.fmt(f),
-            Repr::InvalidCiphertext => f.write_str("the ciphertext is invalid"),
+            // One text for all three.
+            Repr::InvalidCiphertext => f.write_str(
+                "the ciphertext is invalid: it was changed, or the key or the encryption context is another than it was \
+                 encrypted with",
+            ),
             Repr::UnknownVersion(version) => {
                 write!(
                     f,

@@ -48,6 +48,10 @@ pub enum Problem {
     },
     /// The characters are legal, the form is not.
     Malformed,
+    /// A number that is too small or too great.
+    OutOfRange,
+    /// There is none, where one is needed.
+    Missing,
     /// The value is right by itself but contradicts, or lacks, another one.
     Inconsistent {
         /// The other field.
@@ -83,7 +87,10 @@ impl InvalidValue {
 
 impl fmt::Display for InvalidValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} is invalid: ", self.field)?;
+        f.write_str(self.field)?;
+        if self.problem != Problem::Missing {
+            f.write_str(" is invalid: ")?;
+        }
         match self.problem {
             Problem::TooShort { length, minimum } => {
                 write!(f, "its length is {length}, at least {minimum} needed")
@@ -95,6 +102,8 @@ impl fmt::Display for InvalidValue {
                 write!(f, "the character at byte {position} is not allowed")
             }
             Problem::Malformed => write!(f, "it does not have the right form"),
+            Problem::OutOfRange => write!(f, "it is out of range"),
+            Problem::Missing => write!(f, " is missing"),
             Problem::Inconsistent { with } => write!(f, "it does not fit {with}"),
         }?;
         write!(f, " (expected {})", self.expected)

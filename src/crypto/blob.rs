@@ -103,8 +103,8 @@ impl fmt::Debug for CiphertextBlob {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidBlob {
-    /// They are of a version that this release does not know. Use a newer one.
-    #[error("the ciphertext blob is of version {0}, which this release does not know")]
+    /// They are of a version that this release does not know, or no ciphertext blob. Use a newer release.
+    #[error("the ciphertext blob is of version {0}, which this release does not know, or it is none")]
     UnknownVersion(u8),
     /// They do not have the form of one: cut short, damaged, or something else.
     #[error("not a ciphertext blob, or a damaged one")]

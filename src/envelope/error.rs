@@ -13,10 +13,13 @@ use crate::error::Error;
 pub enum EnvelopeError {
     /// Not what was sealed, not under this data key, or not with this encryption context. Says nothing more, on
     /// purpose. Do not retry.
-    #[error("the sealed data is invalid")]
+    #[error(
+        "the sealed data is invalid: it was changed, or the key or the encryption context is another than it was \
+         sealed with"
+    )]
     Invalid,
-    /// Made by a newer release. Use that one.
-    #[error("the sealed data is of version {0}, which this release does not know")]
+    /// Made by a newer release, or no sealed data. Use that release.
+    #[error("the sealed data is of version {0}, which this release does not know, or it is none")]
     UnknownVersion(u8),
     /// The stream ends before its end: it was cut off, or its writer was dropped before it had finished.
     #[error("the sealed stream is cut off")]

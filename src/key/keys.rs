@@ -166,7 +166,7 @@ impl<'s> Keys<'s> {
     /// [`KeyPendingDeletion`](crate::ErrorKind::KeyPendingDeletion), and those of [the type](Self#errors).
     pub async fn schedule_deletion(&self, id: &KeyId, days: u32) -> Result<SystemTime, Error> {
         if !(7..=30).contains(&days) {
-            return Err(InvalidValue::new("PendingWindowInDays", "7 to 30", Problem::Malformed).into());
+            return Err(InvalidValue::new("PendingWindowInDays", "7 to 30", Problem::OutOfRange).into());
         }
         let window = i64::from(days) * 24 * 60 * 60 * 1000;
         let due = self.ring.now().saturating_add(window);

@@ -33,7 +33,8 @@ impl Ledger {
 
 /// What is kept of a store.
 impl KeyStore<Disconnected> {
-    /// Deletes the store, which must have no KMS keys: those must have been deleted, and not only scheduled to be. A
+    /// Deletes the store, which must have no KMS keys: those must have been deleted, by
+    /// [`delete_due`](crate::Keys::delete_due), and not only scheduled to be. A
     /// creation of one that is under way, or was dropped, either comes first, so that the store is not deleted, or is
     /// refused. A store in memory alone is just dropped.
     ///
@@ -97,7 +98,11 @@ impl fmt::Display for DeleteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let id = self.store.id();
         match &self.error {
-            None => write!(f, "the custom key store {id} was not deleted, since it has KMS keys"),
+            None => write!(
+                f,
+                "the custom key store {id} was not deleted, since it has KMS keys; those whose deletion is scheduled \
+                 count until `delete_due` has deleted them"
+            ),
             Some(_) => write!(f, "the custom key store {id} was not deleted"),
         }
     }

@@ -220,7 +220,8 @@ pub(super) async fn keep_failure<T>(
 /// An attempt cannot be written down, and does not take place: after a restart nobody would know of it.
 pub(super) fn unrecorded(error: CatalogError) -> ConnectionError {
     ConnectionError::new(ConnectionErrorCode::InternalError)
-        .with_detail("the catalogue of the custom key store could not be written")
+        // Which it is should not take a look at the source.
+        .with_detail(format!("the attempt could not be written down, since {error}"))
         .with_source(error)
 }
 

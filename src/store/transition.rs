@@ -91,8 +91,8 @@ impl fmt::Display for TransitionError<Failed> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "the custom key store {} did not connect and is now FAILED ({})",
-            self.store.name(),
+            "the custom key store {:?} did not connect and is now FAILED ({})",
+            self.store.name().as_str(),
             self.code()
         )
     }

@@ -39,7 +39,7 @@ async fn an_attempt_that_fails_gives_the_store_back_with_its_code_and_advice() {
     assert_eq!(error.advice().by, Responsible::ProxyOperator);
     assert_eq!(
         error.to_string(),
-        "the custom key store root keys did not connect and is now FAILED (XKS_PROXY_ACCESS_DENIED)"
+        "the custom key store \"root keys\" did not connect and is now FAILED (XKS_PROXY_ACCESS_DENIED)"
     );
     assert!(format!("{error:?}").contains("XksProxyAccessDenied"), "what an unwrap shows: {error:?}");
     assert!(error.source().unwrap().to_string().starts_with("XKS_PROXY_ACCESS_DENIED: "));

@@ -33,10 +33,7 @@ impl Handle {
     /// listed as an [orphan](crate::Keys::orphans), as long as the store is there.
     pub async fn create_key(&self, new: &NewKey) -> Result<KeyMetadata, Error> {
         new.check()?;
-        let inconsistent = |expected| {
-            let problem = Problem::Inconsistent { with: "CustomKeyStoreType" };
-            Err(InvalidValue::new("XksKeyId", expected, problem).into())
-        };
+        let refused = |expected, problem| Err(InvalidValue::new("XksKeyId", expected, problem).into());
         let id = KeyId::generate();
         let arn = id.arn(self.shared.ring.ledger().identity());
         let created = match (self.shared.store_type, new.external_key()) {
@@ -45,10 +42,11 @@ impl Handle {
             }
             (CustomKeyStoreType::AwsCloudhsm, None) => self.create_generated(id, &arn, new).await?,
             (CustomKeyStoreType::ExternalKeyStore, None) => {
-                return inconsistent("a key of the external key manager");
+                return refused("a key of the external key manager: NewKey::external", Problem::Missing);
             }
             (CustomKeyStoreType::AwsCloudhsm, Some(_)) => {
-                return inconsistent("none, since the cluster makes the key");
+                let problem = Problem::Inconsistent { with: "CustomKeyStoreType" };
+                return refused("none, since the cluster makes the key: NewKey::generated", problem);
             }
         };
         // Nothing is delivered when a disconnect is over, which does not wait for the catalogue.
