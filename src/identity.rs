@@ -30,7 +30,12 @@ text_newtype! {
     legal: |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-',
 }
 
-/// Whose keys they are, and where: the parts that the ARNs of a catalogue's KMS keys share.
+/// Whose keys they are, and where: the parts that the ARNs of a catalogue's KMS keys share, such as
+/// `arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab`.
+///
+/// The key manager is told a key's ARN with each request, logs it and may authorize by it; so it stays the same for ever.
+/// Who is not in AWS takes names of his own for partition and Region, such as `example` and `headquarters`, and any 12
+/// digits as the account.
 ///
 /// ```
 /// use custom_key_store::backend::AccountId;

@@ -50,11 +50,51 @@
 //! - **A sick key manager does not change the state.** Health is a reading; only a person, or your program on
 //!   their behalf, disconnects.
 //!
+//! # A store that lasts
+//!
+//! An ephemeral store dies with the process. One that lasts is kept in a catalogue, such as a file (feature `sqlite`); this
+//! is what a service runs at each start, the first one and every later one:
+//!
+//! ```
+//! # #[cfg(feature = "sqlite")]
+//! # mod service {
+//! use std::path::Path;
+//!
+//! use custom_key_store::backend::{AccountId, Backend};
+//! use custom_key_store::catalog::{Ledger, SqliteCatalog};
+//! use custom_key_store::{Connected, Identity, KeyStore, Partition, Region, SealingKey, StoreName};
+//!
+//! type Started = (Ledger, KeyStore<Connected>);
+//!
+//! async fn start(backend: impl Backend) -> Result<Started, Box<dyn std::error::Error>> {
+//!     let catalog = Path::new("/var/lib/my-program/stores.sqlite");
+//!     let sealing_key = Path::new("/etc/my-program/sealing.key"); // apart from the catalogue
+//!
+//!     // A new sealing key only for a new catalogue: of one that is there it opens nothing.
+//!     let sealer = match SealingKey::from_file(sealing_key) {
+//!         Err(error) if error.is_not_found() && !catalog.try_exists()? => SealingKey::create_file(sealing_key)?,
+//!         found => found?,
+//!     };
+//!     let identity =
+//!         Identity::new(Partition::new("aws")?, Region::new("eu-central-1")?, AccountId::new("111122223333")?);
+//!     let ledger = Ledger::open_or_create(SqliteCatalog::open_or_create(catalog).await?, &sealer, identity).await?;
+//!     let store = KeyStore::builder(backend).open_or_create(&ledger, StoreName::new("root keys")?).await?;
+//!     let store = store.into_connected().await?; // whatever state it was left in, also disconnected on purpose
+//!     Ok((ledger, store))
+//! }
+//! # }
+//! ```
+//!
+//! - **The [`Identity`]** is the first half of the ARN of every KMS key, which the key manager is told with each request.
+//! - **Find a KMS key again** by an alias: [`Keys::create_alias`], [`Keys::resolve`].
+//! - **Await a disconnect**: only then is it written down, so that a restart does not connect again.
+//! - **Call [`Keys::delete_due`]** once an hour, say: nothing else deletes the keys whose deletion was scheduled.
+//! - **Back up** the catalogue ([`Ledger::backup`](catalog::Ledger::backup)) and the sealing key, apart from each other:
+//!   without either nothing can be decrypted again. Never use a restored copy beside the original.
+//!
 //! # What it does not do
 //!
-//! - **Everything, so far.** This release has the typestate, the traits, external key stores behind an XKS proxy, a key
-//!   manager in memory, CloudHSM over PKCS#11, and KMS keys with double encryption in a catalogue. An endpoint that
-//!   AWS SDKs talk to come next, in this order.
+//! - **Answer AWS SDKs.** An endpoint that they talk to comes next.
 //! - **Hide the plaintext from a cluster.** Double encryption is for external key stores; in a CloudHSM key store the
 //!   key manager sees what [`KeyStore::encrypt`] is given.
 //! - **Choose a runtime for a store.** A store spawns nothing and logs nothing; its time comes from a

@@ -147,6 +147,31 @@ impl Ledger {
         Ok(Self::assemble(Box::new(catalog), root.identity, keys))
     }
 
+    /// [Opens](Self::open) the catalogue, or [makes](Self::create) one if it is empty: what a program does at each start. Makes
+    /// up for a start that ended after the catalogue's own creation and before that of the ledger.
+    ///
+    /// `identity` is that of a new one; one that is there has [its own](Self::identity).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open`](Self::open) but [`NotFound`](CatalogErrorKind::NotFound), and those of [`create`](Self::create),
+    /// where [`AlreadyExists`](CatalogErrorKind::AlreadyExists) says that there are rows that belong to no ledger, such as
+    /// those of a [`restore`](Self::restore) that was cut off.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, the catalogue is as it was, or made.
+    pub async fn open_or_create(
+        catalog: impl Catalog,
+        sealer: &dyn Sealer,
+        identity: Identity,
+    ) -> Result<Self, CatalogError> {
+        match Root::read(&catalog).await? {
+            Some(_) => Self::open(catalog, sealer).await,
+            None => Self::create(catalog, sealer, identity).await,
+        }
+    }
+
     /// A ledger in memory, under a key that nobody has: all of it dies with the process.
     ///
     /// <div class="warning">

@@ -124,6 +124,26 @@ impl SqliteCatalog {
         Self::builder().open(path).await
     }
 
+    /// Opens the catalogue that is there, or makes one: what a program does at each start.
+    ///
+    /// <div class="warning">
+    ///
+    /// Where the path is wrong, or its volume is not mounted, the catalogue is a new one, and has none of the keys. A
+    /// program that was set up before had better [`open`](Self::open) it.
+    ///
+    /// </div>
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open`](Self::open), where [`NotFound`](Kind::NotFound) says that the folder is missing.
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`create`](Self::create) and [`open`](Self::open).
+    pub async fn open_or_create(path: impl AsRef<Path> + Send) -> Result<Self, CatalogError> {
+        Self::builder().open_or_create(path).await
+    }
+
     /// Opens a catalogue to look at it, whoever owns it. Every commit is refused as [`ReadOnly`](Kind::ReadOnly): a ledger
     /// on it lists stores and keys, and verifies; a store that is opened on it cannot connect.
     ///

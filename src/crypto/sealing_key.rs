@@ -31,15 +31,26 @@ const FILE_LEN: usize = MAGIC.len() + KEY_LEN + CHECK_LEN;
 /// how often it may be used.
 ///
 /// ```no_run
-/// use custom_key_store::{SealErrorKind, SealingKey};
+/// use std::path::Path;
 ///
-/// let key = match SealingKey::from_file("/var/lib/my-program/sealing.key") {
-///     // The first start. `create_file` never overwrites.
-///     Err(error) if error.is_not_found() => SealingKey::create_file("/var/lib/my-program/sealing.key")?,
-///     opened => opened?,
+/// use custom_key_store::SealingKey;
+///
+/// let catalog = Path::new("/var/lib/my-program/stores.sqlite");
+/// let path = "/etc/my-program/sealing.key"; // apart from what it seals
+/// let key = match SealingKey::from_file(path) {
+///     // The first start: there is nothing yet that it should open. `create_file` never overwrites.
+///     Err(error) if error.is_not_found() && !catalog.try_exists()? => SealingKey::create_file(path)?,
+///     found => found?,
 /// };
-/// # Ok::<(), custom_key_store::SealError>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// <div class="warning">
+///
+/// Make a key only together with what it will seal. Where a catalogue is there and its key is not, a new one opens
+/// nothing, and lies in the way of the right one: find that, or restore it.
+///
+/// </div>
 #[derive(Clone)]
 pub struct SealingKey(RootKey);
 

@@ -14,6 +14,7 @@ use super::register::Kept;
 use super::report::DisconnectReport;
 use super::state::sealed::{Sealed as _, Settles as _};
 use super::state::{Connected, Connecting, ConnectionState, Disconnected, Disconnecting, Failed, State};
+use super::transition::TransitionError;
 use crate::backend::{Change, ConnectReason, ConnectionError, CustomKeyStoreType, StoreName};
 use crate::key::{Keys, OutOfReach};
 use crate::store_id::StoreId;
@@ -251,6 +252,44 @@ impl AnyKeyStore {
     /// Cancel safe: called again, it goes on with the same transition.
     pub async fn settled(&mut self) -> ConnectionState {
         poll_fn(|cx| self.poll_settled(cx)).await
+    }
+
+    /// Ends with a connected store, whatever state this one is in: what a program does at each start with a store that
+    /// it has [opened](crate::StoreBuilder::open). Waits for an attempt that is under way, and makes one otherwise; a
+    /// store that is being disconnected, or has failed, is disconnected first.
+    ///
+    /// So it connects a store too that somebody has disconnected on purpose, and gives a refused password another try:
+    /// where these are for a person to decide, look at [`state`](Self::state) and
+    /// [`connection_error`](Self::connection_error) before.
+    ///
+    /// ```
+    /// # use custom_key_store::{AnyKeyStore, ConnectionState, KeyStore, StoreName};
+    /// # use custom_key_store::backend::software::KeyManager;
+    /// # futures::executor::block_on(async {
+    /// # let store: AnyKeyStore = KeyStore::ephemeral(StoreName::new("root")?, KeyManager::new()).into();
+    /// let store = store.into_connected().await?; // KeyStore<Connected>
+    /// assert_eq!(store.state(), ConnectionState::Connected);
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`TransitionError`], which gives the store back, when the attempt fails.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, the store is dropped: put no timeout around it, as with
+    /// [`connect`](KeyStore::<Disconnected>::connect).
+    pub async fn into_connected(self) -> Result<KeyStore<Connected>, TransitionError<Failed>> {
+        let Self { core, state } = self;
+        let connecting = match state {
+            AnyState::Connected(state) => return Ok(KeyStore { core, state }),
+            AnyState::Connecting(state) => KeyStore { core, state },
+            AnyState::Disconnected(state) => KeyStore { core, state }.connect(),
+            AnyState::Disconnecting(state) => KeyStore { core, state }.await.connect(),
+            AnyState::Failed(state) => KeyStore { core, state }.disconnect().await.connect(),
+        };
+        connecting.await
     }
 
     fn step(

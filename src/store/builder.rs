@@ -8,7 +8,7 @@ use super::any::AnyKeyStore;
 use super::attempt::probe;
 use super::core::{Core, Limits, to_the_millisecond};
 use super::disconnected::Disconnected;
-use super::register::{LedgerVault, Register};
+use super::register::{LedgerVault, Register, StoreRecord};
 use crate::backend::{Backend, ConnectReason, ConnectionError, CustomKeyStoreType, StoreName, Vault};
 use crate::catalog::{CatalogError, CatalogErrorKind, Ledger, Table};
 use crate::clock::{Clock, SystemClock};
@@ -174,20 +174,7 @@ impl StoreBuilder {
     ///
     /// The backend is to be the one that the store was created or last updated with; what it says of itself counts.
     ///
-    /// Whatever the state, this ends with a connected store, or says why not:
-    ///
-    /// ```
-    /// # use custom_key_store::{AnyKeyStore, Connected, ConnectionState, KeyStore};
-    /// async fn connected(mut store: AnyKeyStore) -> Result<KeyStore<Connected>, AnyKeyStore> {
-    ///     if store.settled().await == ConnectionState::Failed && store.disconnect().is_ok() {
-    ///         store.settled().await;
-    ///     }
-    ///     if store.state() == ConnectionState::Disconnected && store.connect().is_ok() {
-    ///         store.settled().await;
-    ///     }
-    ///     store.try_into().map_err(custom_key_store::WrongState::into_store)
-    /// }
-    /// ```
+    /// Whatever the state, [`into_connected`](AnyKeyStore::into_connected) ends with a connected store, or says why not.
     ///
     /// # Errors
     ///
@@ -208,6 +195,23 @@ impl StoreBuilder {
         }
         core.register = Some(Arc::new(register));
         Ok(AnyKeyStore::restarted(core, record.state))
+    }
+
+    /// [Opens](Self::open) the store of this name, or [creates](Self::create) it if there is none: what a program does at
+    /// each start. [`id`](Self::id) is that of a new one.
+    ///
+    /// # Errors
+    ///
+    /// [`CreateError`], of which [`NotOpened`](CreateError::NotOpened) says that the store is there.
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`create`](Self::create): called again, it finds a store that was created.
+    pub async fn open_or_create(self, ledger: &Ledger, name: StoreName) -> Result<AnyKeyStore, CreateError> {
+        match self.timing().bounded(ledger.find::<StoreRecord>(name.as_str())).await? {
+            Some(found) => self.open(ledger, &found.record.id).await.map_err(CreateError::NotOpened),
+            None => Ok(self.create(ledger, name).await?.into()),
+        }
     }
 
     fn kept(self, id: StoreId, name: StoreName, created: SystemTime, ledger: &Ledger) -> Core {
@@ -237,7 +241,7 @@ impl StoreBuilder {
     }
 }
 
-/// A store was not created.
+/// A store was not created, or was there and not opened.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum CreateError {
@@ -248,6 +252,10 @@ pub enum CreateError {
     #[error("the custom key store was not created, since another one is named {:?}", .0.as_str())]
     NameTaken(StoreName),
     /// The catalogue refused or failed.
-    #[error("the custom key store was not created, since it could not be written down")]
+    #[error("the custom key store was not created, since the catalogue refused or failed")]
     Catalog(#[from] CatalogError),
+    /// The store is there and could not be opened; only from [`StoreBuilder::open_or_create`]. See
+    /// [`StoreBuilder::open`].
+    #[error("the custom key store is there, but could not be opened")]
+    NotOpened(#[source] CatalogError),
 }

@@ -6,6 +6,7 @@ use super::KeyStore;
 use super::describe::Description;
 use super::disconnected::Disconnected;
 use super::register::{StoreRecord, has_keys};
+use crate::backend::StoreName;
 use crate::catalog::{CatalogError, Ledger, Record as _};
 use crate::error::Error;
 use crate::key::{Page, PageRequest};
@@ -28,6 +29,21 @@ impl Ledger {
         let after = page.after_id(LIST)?;
         let found = self.list::<StoreRecord>(None, after, page.limit() + 1).await?;
         Ok(Page::new(LIST, page.limit(), found, |row| row.record.id(), |row| Description::kept(row.record)))
+    }
+
+    /// The store of this name, as [`stores`](Self::stores) lists it; `None` when there is none. The cost does not depend on
+    /// how many there are.
+    ///
+    /// # Errors
+    ///
+    /// [`Catalog`](crate::ErrorKind::Catalog).
+    ///
+    /// # Cancel safety
+    ///
+    /// May be dropped at will.
+    pub async fn find_store(&self, name: &StoreName) -> Result<Option<Description>, Error> {
+        let found = self.find::<StoreRecord>(name.as_str()).await?;
+        Ok(found.map(|row| Description::kept(row.record)))
     }
 }
 

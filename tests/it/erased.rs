@@ -50,6 +50,29 @@ async fn a_store_is_typed_again_in_its_own_state_and_given_back_in_any_other() {
 }
 
 #[tokio::test]
+async fn a_store_in_any_state_becomes_connected() {
+    for store in one_in_each_state().await {
+        let id = store.id().clone();
+        let store = store.into_connected().await.unwrap();
+        assert_eq!((store.state(), store.id()), (ConnectionState::Connected, &id));
+        assert!(store.health().await.is_ok());
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_be_connected_is_given_back_failed_after_one_attempt() {
+    let manager = manager();
+    manager.always(Method::Connect, Fault::Refuse(ConnectionErrorCode::XksProxyAccessDenied));
+    let store: AnyKeyStore = KeyStore::ephemeral(name(), manager.clone()).into();
+    let error = store.into_connected().await.unwrap_err();
+    assert_eq!(error.code(), ConnectionErrorCode::XksProxyAccessDenied);
+    assert_eq!(manager.calls(Method::Connect), 1);
+    let failed: AnyKeyStore = error.into_store().into();
+    assert!(failed.into_connected().await.is_err());
+    assert_eq!(manager.calls(Method::Connect), 2);
+}
+
+#[tokio::test]
 async fn the_wrong_state_says_what_was_found_and_what_was_wanted() {
     let store: AnyKeyStore = KeyStore::ephemeral(name(), manager()).into();
     let id = store.id().clone();

@@ -21,6 +21,7 @@ mod reviewed;
 mod sealing;
 mod secrets;
 mod software;
+mod starting;
 mod support;
 mod threads;
 mod updating;

@@ -48,6 +48,11 @@ fn futures_of_stores_and_handles_can_be_spawned() {
     let context = crate::support::no_context();
     let manager = crate::support::manager();
     futures::executor::block_on(async {
+        let ledger = crate::support::ledger();
+        let builder = KeyStore::builder(manager.clone());
+        spawnable(async move {
+            builder.open_or_create(&ledger, crate::support::name()).await.unwrap().into_connected().await
+        });
         let (mut store, id) = crate::support::connected_with_key(&manager).await;
         let handle = store.handle();
         spawnable(async move { handle.encrypt(&id, b"plaintext", &context).await });

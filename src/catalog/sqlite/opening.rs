@@ -1,6 +1,7 @@
 //! How a catalogue in a file is made and opened.
 
 use std::fs::{self, OpenOptions};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -58,23 +59,37 @@ impl SqliteBuilder {
     /// Those of [`SqliteCatalog::create`].
     pub async fn create(&self, path: impl AsRef<Path> + Send) -> Result<SqliteCatalog, CatalogError> {
         let path = path.as_ref();
-        self.create_at(path).await.map_err(|error| error.of_file(path))
+        self.make(path, false).await.map_err(|error| error.of_file(path))
     }
 
-    async fn create_at(&self, path: &Path) -> Result<SqliteCatalog, CatalogError> {
+    /// As [`SqliteCatalog::open_or_create`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`SqliteCatalog::open_or_create`].
+    pub async fn open_or_create(&self, path: impl AsRef<Path> + Send) -> Result<SqliteCatalog, CatalogError> {
+        let path = path.as_ref();
+        self.make(path, true).await.map_err(|error| error.of_file(path))
+    }
+
+    async fn make(&self, path: &Path, or_open: bool) -> Result<SqliteCatalog, CatalogError> {
         let path = absolute(path)?;
         if let Some(error) = folder_missing(&path) {
             return Err(lease::failure(error));
         }
         let lease = Lease::take(&path)?;
-        if let Err(error) = lease::private(OpenOptions::new().write(true).create_new(true)).open(&path) {
-            // Empty is what a creation leaves that was cut short: SQLite fills the file in one step.
-            let unfinished = fs::metadata(&path).is_ok_and(|there| there.is_file() && there.len() == 0);
-            if !unfinished {
-                return Err(lease::failure(error));
+        // Empty is what a creation leaves that was cut short: SQLite fills the file in one step.
+        let unfinished = || fs::metadata(&path).is_ok_and(|there| there.is_file() && there.len() == 0);
+        let create = match lease::private(OpenOptions::new().write(true).create_new(true)).open(&path) {
+            Ok(_) => true,
+            Err(_) if unfinished() => true,
+            Err(error) if or_open && error.kind() == io::ErrorKind::AlreadyExists => {
+                existing(&path)?;
+                false
             }
-        }
-        self.own(path, lease, true).await
+            Err(error) => return Err(lease::failure(error)),
+        };
+        self.own(path, lease, create).await
     }
 
     /// As [`SqliteCatalog::open`].
