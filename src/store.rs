@@ -129,8 +129,11 @@ use crate::store_id::StoreId;
 ///
 /// A transition is not a task: its work lies in the store and goes on while somebody polls. Dropping
 /// `store.await` drops the store, and with it the attempt; [`settled`](KeyStore::<Connecting>::settled) can be
-/// dropped and called again. Dropping a store in any state leaks nothing; only a goodbye to the key manager is
-/// skipped.
+/// dropped and called again. Dropping a store in any state leaks nothing. Skipped are a goodbye to the key manager, and
+/// what would have been written down: a store that is kept and whose disconnect is dropped before it was polled is
+/// connected again by a restart, since nothing can be awaited when something is dropped. So await a disconnect; what
+/// could not be written down even so is in its [report](DisconnectReport::unrecorded), and
+/// [`record`](KeyStore::record) tries again.
 ///
 /// # Storing many
 ///

@@ -170,7 +170,8 @@ impl AnyKeyStore {
         })
     }
 
-    /// Begins to disconnect; from this moment no call is admitted.
+    /// Begins to disconnect; from this moment no call is admitted. It is written down only when the store is polled: see
+    /// [`settled`](Self::settled).
     ///
     /// # Errors
     ///

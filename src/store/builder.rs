@@ -169,8 +169,10 @@ impl StoreBuilder {
 
     /// Opens a store that was created before, in the state that it was left in: one that was connected, or was being
     /// connected, is being connected again, once somebody polls it; one that had failed has failed, and one that was
-    /// disconnected, or was being disconnected, is disconnected. Asks the backend once for its configuration, and
-    /// panics if that does.
+    /// disconnected is disconnected. A disconnect counts from when it is written down, which is the first that is done
+    /// when it is awaited: one that was dropped before, or whose [report](crate::DisconnectReport::unrecorded) says that
+    /// it was not written down, counts for nothing, and the store is being connected again. Asks the backend once for
+    /// its configuration, and panics if that does.
     ///
     /// The backend is to be the one that the store was created or last updated with; what it says of itself counts.
     ///

@@ -230,7 +230,10 @@ impl KeyStore<Connected> {
     /// Awaiting lasts no longer than the drain limit and the close timeout of the store together
     /// ([`StoreBuilder`](crate::StoreBuilder)), provided that no poll of the backend blocks its thread. When it
     /// is over, no result is delivered any more and no future of the backend is polled.
-    #[must_use = "a disconnect makes progress only while it is awaited; dropped, it skips the goodbye"]
+    ///
+    /// Awaiting it also writes it down, if the store is kept: dropped before, the store is disconnected now and connected
+    /// again by a restart. [`unrecorded`](crate::DisconnectReport::unrecorded) says if that failed.
+    #[must_use = "a disconnect makes progress only while it is awaited; dropped, it skips the goodbye and is not written down"]
     pub fn disconnect(self) -> KeyStore<Disconnecting> {
         let limit = self.core.limits.drain_limit;
         self.disconnect_within(limit)
@@ -238,7 +241,7 @@ impl KeyStore<Connected> {
 
     /// Disconnects like [`disconnect`](Self::disconnect), with another limit for the calls in flight. Zero
     /// abandons all that are not done when the result is first polled.
-    #[must_use = "a disconnect makes progress only while it is awaited; dropped, it skips the goodbye"]
+    #[must_use = "a disconnect makes progress only while it is awaited; dropped, it skips the goodbye and is not written down"]
     pub fn disconnect_within(self, drain_limit: Duration) -> KeyStore<Disconnecting> {
         let Self { core, state } = self;
         let state = state.disconnect(&core, drain_limit);

@@ -106,8 +106,9 @@ impl KeyStore<Connecting> {
         poll_fn(|cx| self.state.poll(cx)).await
     }
 
-    /// Gives the attempt up, at once: its future is dropped before this returns.
-    #[must_use = "a disconnect makes progress only while it is awaited; dropped, it skips the goodbye"]
+    /// Gives the attempt up, at once: its future is dropped before this returns. Await the result to have it written
+    /// down, if the store is kept: a restart would try again.
+    #[must_use = "a disconnect makes progress only while it is awaited; dropped, it skips the goodbye and is not written down"]
     pub fn disconnect(self) -> KeyStore<Disconnecting> {
         let Self { core, state } = self;
         let state = state.disconnect(&core);

@@ -22,7 +22,8 @@ use crate::store::transition::Settle;
 /// A disconnect is under way: no call is admitted, those in flight are being waited for.
 ///
 /// Like an attempt to connect, it makes progress only while somebody polls it. Dropping the store abandons what
-/// is in flight and drops the connection without a goodbye.
+/// is in flight and drops the connection without a goodbye; and since nothing can be written then, a disconnect that
+/// nobody had polled is not in the catalogue, so that a restart connects again. Await it.
 pub struct Disconnecting {
     /// Never locked: the mutex is what makes the state `Sync`, and is reached through `get_mut`.
     stage: Mutex<Stage>,

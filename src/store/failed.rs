@@ -69,8 +69,9 @@ impl KeyStore<Failed> {
         self.error_code().advice(Some(self.store_type()))
     }
 
-    /// Disconnects. There is no connection: what is awaited is that it is written down, if the store is kept.
-    #[must_use = "a disconnect makes progress only while it is awaited; dropped, it skips the goodbye"]
+    /// Disconnects. There is no connection: what is awaited is that it is written down, if the store is kept. Dropped
+    /// before, it is not, and after a restart the store has failed still.
+    #[must_use = "a disconnect makes progress only while it is awaited; dropped, it skips the goodbye and is not written down"]
     pub fn disconnect(self) -> KeyStore<Disconnecting> {
         let Self { core, state } = self;
         let state = state.disconnect(&core);

@@ -106,7 +106,8 @@ impl StdError for TransitionError<Failed> {
 
 /// The future of a store in a transient state: owns the store and resolves to it in its next state.
 ///
-/// Made by awaiting the store. Dropping it drops the store, which ends the attempt or cuts the disconnect short.
+/// Made by awaiting the store. Dropping it drops the store, which ends the attempt or cuts the disconnect short; one that
+/// was not polled is not written down.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
 pub struct Settle<S: Transient>(Option<KeyStore<S>>);

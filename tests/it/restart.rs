@@ -134,6 +134,19 @@ async fn a_store_whose_disconnect_was_under_way_is_disconnected() {
 }
 
 #[tokio::test]
+async fn a_disconnect_that_nobody_awaits_is_not_written_down() {
+    let (catalog, ledger) = ledger().await;
+    let manager = manager();
+    let store = connected(&ledger, &manager).await;
+    let (id, handle) = (store.id().clone(), store.handle());
+    drop(store.disconnect());
+    // It took effect, and nobody remembers it.
+    assert!(!handle.is_connected());
+    assert_eq!(manager.open_connections(), 0);
+    assert_eq!(restarted(&catalog, &manager, &id).await.state(), ConnectionState::Connecting);
+}
+
+#[tokio::test]
 async fn a_store_that_had_failed_has_failed_with_its_code() {
     let (catalog, ledger) = ledger().await;
     let manager = manager();
