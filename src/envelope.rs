@@ -31,19 +31,46 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 //! ```
 //!
-//! # What becomes of data keys that are kept
+//! # When the store is connected again
 //!
-//! An envelope belongs to the handle that its [`StoreKey`] was made of, which ends with the connection: after connecting
-//! again make another one, or give the new handle to [`StoreKey::reconnect`].
+//! An envelope belongs to the handle that its [`StoreKey`] was made of, which ends with the connection. Keep the
+//! [`StoreKey`] in an `Arc`, and give it the new handle:
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use custom_key_store::envelope::{Envelope, StoreKey};
+//! # use custom_key_store::{EncryptionContext, KeyStore, NewKey, StoreName};
+//! # use custom_key_store::backend::{BackingKeyId, software::KeyManager};
+//! # futures::executor::block_on(async {
+//! # let manager = KeyManager::new();
+//! # let external = BackingKeyId::new("key-1")?;
+//! # manager.create_key(external.clone());
+//! # let store = KeyStore::ephemeral(StoreName::new("root")?, manager).connect().await?;
+//! # let key = store.create_key(&NewKey::external(external)).await?.key_id;
+//! # let context = EncryptionContext::none();
+//! let source = Arc::new(StoreKey::new(&store.handle(), key));
+//! let envelope = Envelope::new(Arc::clone(&source));
+//!
+//! let store = store.disconnect().await;
+//! assert!(envelope.seal(b"too late", &context).await.is_err());
+//! let store = store.connect().await?;
+//! source.reconnect(&store.handle())?;
+//! let record = envelope.seal(b"attack at dawn", &context).await?;
+//! # drop(record);
+//! # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+//! ```
+//!
+//! # What becomes of data keys that are kept
 //!
 //! A data key is kept for a time ([`EnvelopeBuilder::max_age`]) and seals a limited number of messages and bytes.
 //! Many who want the same one at the same time cause one call of the source.
 //!
 //! - After a **change of the KMS key** (it is disabled, or its deletion scheduled, or anything else) none that it had
 //!   wrapped or unwrapped before is used any more, from when that change returns.
-//! - While the store is **disconnected** those that are kept go on opening, within their bounds, and seal only if
-//!   [`EnvelopeBuilder::encrypt_while_disconnected`] is set. What was handed out cannot be called back; who disconnects
-//!   to take access away calls [`Envelope::revoke`] too.
+//! - While the store is **disconnected** those that are kept go on opening, within their bounds (for up to 5 minutes, unless
+//!   set), and seal only if [`EnvelopeBuilder::encrypt_while_disconnected`] is set. What was handed out cannot be called
+//!   back; who disconnects to take access away calls [`Envelope::revoke`] too.
 //! - Memory is wiped when a data key leaves: when it is displaced, revoked, [pruned](Envelope::prune), or found to be
 //!   past its bounds.
 //!

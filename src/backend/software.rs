@@ -7,6 +7,10 @@
 //! Whoever controls the process controls the keys, so nothing is held outside of anything: it is no
 //! replacement for an external key manager or an HSM, however well its cryptography does.
 //!
+//! A test of a restart, or a program that is tried out, keeps the bytes of a key and puts it in again under the same id,
+//! by [`SoftwareKey::from_bytes`] and [`KeyManager::insert_key`]: what [`KeyManager::create_key`] makes anew under an old
+//! id is another key, which decrypts nothing of what was encrypted before.
+//!
 //! ```
 //! use std::time::{Duration, Instant};
 //!

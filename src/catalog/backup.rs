@@ -114,6 +114,14 @@ impl Ledger {
     /// Stores that were connected then will be connected again when they are opened, and keys that were deleted since
     /// are back: what happened after the backup is unknown to it.
     ///
+    /// <div class="warning">
+    ///
+    /// Never use a restored catalogue beside the one that the backup is of. Neither learns of what changes in the other:
+    /// a key that is disabled or deleted in one can be used in the other, and a disconnect of one store leaves the other
+    /// connected.
+    ///
+    /// </div>
+    ///
     /// # Errors
     ///
     /// [`Corrupt`](CatalogErrorKind::Corrupt) when the backup is cut short, damaged, or none;

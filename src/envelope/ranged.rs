@@ -38,6 +38,35 @@ impl Envelope {
 ///
 /// Reads and seeks in the plaintext, whose [length](Self::len) is authentic. A frame that was damaged, or put in another
 /// place, is found out when it is read. Keeps one frame in memory.
+///
+/// ```
+/// use std::io::{Read, Seek, SeekFrom, Write};
+///
+/// # use custom_key_store::envelope::{Envelope, StoreKey};
+/// # use custom_key_store::{EncryptionContext, KeyStore, NewKey, StoreName};
+/// # use custom_key_store::backend::{BackingKeyId, software::KeyManager};
+/// # futures::executor::block_on(async {
+/// # let manager = KeyManager::new();
+/// # let external = BackingKeyId::new("key-1")?;
+/// # manager.create_key(external.clone());
+/// # let store = KeyStore::ephemeral(StoreName::new("root")?, manager).connect().await?;
+/// # let key = store.create_key(&NewKey::external(external)).await?.key_id;
+/// # let envelope = Envelope::new(StoreKey::new(&store.handle(), key));
+/// # let context = EncryptionContext::none();
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("sealed");
+/// let mut writer = envelope.writer(std::fs::File::create(&path)?, &context).await?;
+/// writer.write_all(b"attack at dawn")?;
+/// writer.finish()?.sync_all()?;
+///
+/// let mut reader = envelope.ranged_reader(std::fs::File::open(&path)?, &context).await?;
+/// assert_eq!(reader.len(), 14);
+/// let mut part = [0; 4];
+/// reader.seek(SeekFrom::Start(10))?;
+/// reader.read_exact(&mut part)?;
+/// assert_eq!(&part, b"dawn");
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
 pub struct RangedReader<R> {
     inner: R,
     cipher: LessSafeKey,

@@ -92,6 +92,31 @@ impl Envelope {
 /// Plaintext is gathered until a frame is full; [`flush`](Write::flush) writes whole frames, not the one that is being
 /// gathered. Errors of `W` are passed on, and writing may be tried again after one; an [`EnvelopeError`] lies inside an
 /// [`io::Error`].
+///
+/// ```
+/// use std::io::{Read, Write};
+///
+/// # use custom_key_store::envelope::{Envelope, StoreKey};
+/// # use custom_key_store::{EncryptionContext, KeyStore, NewKey, StoreName};
+/// # use custom_key_store::backend::{BackingKeyId, software::KeyManager};
+/// # futures::executor::block_on(async {
+/// # let manager = KeyManager::new();
+/// # let external = BackingKeyId::new("key-1")?;
+/// # manager.create_key(external.clone());
+/// # let store = KeyStore::ephemeral(StoreName::new("root")?, manager).connect().await?;
+/// # let key = store.create_key(&NewKey::external(external)).await?.key_id;
+/// # let envelope = Envelope::new(StoreKey::new(&store.handle(), key));
+/// # let context = EncryptionContext::none();
+/// let mut writer = envelope.writer(Vec::new(), &context).await?; // or a `File`
+/// writer.write_all(b"attack ")?;
+/// writer.write_all(b"at dawn")?;
+/// let stream = writer.finish()?;
+///
+/// let mut plaintext = Vec::new();
+/// envelope.reader(stream.as_slice(), &context).await?.read_to_end(&mut plaintext)?;
+/// assert_eq!(plaintext, b"attack at dawn");
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
 #[must_use = "a stream that is not finished reads as cut off"]
 pub struct Writer<W> {
     inner: W,

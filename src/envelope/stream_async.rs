@@ -58,13 +58,37 @@ impl Envelope {
     }
 }
 
-/// [`Writer`](super::Writer) over an [`AsyncWrite`]. [`finish`](Self::finish) or [`close`](AsyncWrite::poll_close), which
-/// also closes `W`, must be awaited: a writer that is dropped leaves a stream that reads as
-/// [cut off](EnvelopeError::Truncated).
+/// [`Writer`](super::Writer) over an [`AsyncWrite`](https://docs.rs/futures/latest/futures/io/trait.AsyncWrite.html).
+/// [`finish`](Self::finish), or `close` of `AsyncWriteExt`, which also closes `W`, must be awaited: a writer that is
+/// dropped leaves a stream that reads as [cut off](EnvelopeError::Truncated).
 ///
 /// # Cancel safety
 ///
 /// A `write` that is dropped has taken nothing.
+///
+/// ```
+/// use futures::io::{AsyncReadExt, AsyncWriteExt, Cursor};
+///
+/// # use custom_key_store::envelope::{Envelope, StoreKey};
+/// # use custom_key_store::{EncryptionContext, KeyStore, NewKey, StoreName};
+/// # use custom_key_store::backend::{BackingKeyId, software::KeyManager};
+/// # futures::executor::block_on(async {
+/// # let manager = KeyManager::new();
+/// # let external = BackingKeyId::new("key-1")?;
+/// # manager.create_key(external.clone());
+/// # let store = KeyStore::ephemeral(StoreName::new("root")?, manager).connect().await?;
+/// # let key = store.create_key(&NewKey::external(external)).await?.key_id;
+/// # let envelope = Envelope::new(StoreKey::new(&store.handle(), key));
+/// # let context = EncryptionContext::none();
+/// let mut writer = envelope.async_writer(Cursor::new(Vec::new()), &context).await?;
+/// writer.write_all(b"attack at dawn").await?;
+/// let stream = writer.finish().await?.into_inner();
+///
+/// let mut plaintext = Vec::new();
+/// envelope.async_reader(stream.as_slice(), &context).await?.read_to_end(&mut plaintext).await?;
+/// assert_eq!(plaintext, b"attack at dawn");
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
 #[must_use = "a stream that is not finished reads as cut off"]
 pub struct AsyncWriter<W> {
     inner: W,
@@ -139,7 +163,7 @@ impl<W: AsyncWrite + Unpin> AsyncWrite for AsyncWriter<W> {
     }
 }
 
-/// [`Reader`](super::Reader) over an [`AsyncRead`].
+/// [`Reader`](super::Reader) over an [`AsyncRead`](https://docs.rs/futures/latest/futures/io/trait.AsyncRead.html).
 ///
 /// # Cancel safety
 ///
