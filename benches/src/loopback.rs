@@ -15,7 +15,7 @@ mod wire;
 pub use exchange::{Call, Exchange, Recorded, connect, settings};
 pub use lane::{Lane, lanes};
 pub use saturate::{Throughput, saturate};
-pub use server::{Elsewhere, constant, proxy};
+pub use server::{Elsewhere, constant, proxy, proxy_over};
 pub use wire::{Tls, Wire};
 
 use std::error::Error;
@@ -31,7 +31,8 @@ pub const IN_FLIGHT: [usize; 3] = [1, 16, 64];
 /// Longer than whatever is waited for takes: a benchmark fails rather than hangs.
 pub const LIMIT: Duration = Duration::from_secs(60);
 
-const KEY: &str = "key";
+/// The name of the key that everything is encrypted under.
+pub const KEY: &str = "key";
 const PLAINTEXT: [u8; 32] = [7; 32];
 
 /// Whatever went wrong.

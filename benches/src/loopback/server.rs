@@ -2,13 +2,14 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
 use custom_key_store::backend::software::KeyManager;
 use custom_key_store::backend::{
-    Backend as _, BackingKeyId, ConnectReason, ConnectRequest, XksProxyCredential,
+    Backend as _, BackingKeyId, ConnectReason, ConnectRequest, Connection, XksProxyCredential,
 };
 use custom_key_store::xks::proxy::{KeyGrant, Proxy, ServeOptions, Tenant, serve};
 use http_body_util::{BodyExt as _, Full};
@@ -65,6 +66,15 @@ pub async fn proxy(credential: &XksProxyCredential, options: ServeOptions) -> Re
     let manager = KeyManager::new();
     manager.create_key(BackingKeyId::new(KEY)?);
     let connection = manager.connect(&ConnectRequest::new(ConnectReason::Connect, LIMIT)).await?;
+    proxy_over(connection, credential, options).await
+}
+
+/// This crate's server, with this connection behind it, which has the [key](KEY).
+pub async fn proxy_over(
+    connection: Arc<dyn Connection>,
+    credential: &XksProxyCredential,
+    options: ServeOptions,
+) -> Result<SocketAddr, Failure> {
     let tenant = Tenant::builder(path()?, connection)
         .region(region()?)
         .credential(credential.clone())
