@@ -153,7 +153,7 @@ impl CloudHsmBuilder {
     }
 
     /// Asks the application how many HSMs of the cluster are active, which PKCS#11 does not tell. One is needed to
-    /// connect; two to create a store or a key, as in AWS. Default: whoever can connect has enough.
+    /// connect; two to create or change a store and to make a key, as in AWS. Default: whoever can connect has enough.
     pub fn active_hsms<F, E>(mut self, ask: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Result<usize, E>> + Send + 'static,
@@ -217,6 +217,7 @@ impl CloudHsmBuilder {
             }),
             configuration,
             password,
+            told: Arc::default(),
             seen: Arc::<Seen>::default(),
         })
     }

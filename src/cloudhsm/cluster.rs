@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -33,6 +34,8 @@ pub struct CloudHsmCluster {
     pub(super) settings: Arc<Settings>,
     pub(super) configuration: CloudHsmConfiguration,
     pub(super) password: KeyStorePassword,
+    /// Whether the store was told this password in an update, and has tried it not yet.
+    pub(super) told: Arc<AtomicBool>,
     pub(super) seen: Arc<Seen>,
 }
 
@@ -68,7 +71,8 @@ pub enum PasswordRotation {
     Unsupported,
     /// The store is not in a catalogue that outlives the process, so that the new password would be lost.
     NotKept,
-    /// Another store of this process is logged in with it, or there are several tokens.
+    /// Another store of this process is logged in with it, or an attempt of this one still is; or there are several
+    /// tokens.
     Shared,
     /// The library did not change it, or said nothing clear: whichever is in force will be found out.
     Failed,
@@ -143,6 +147,8 @@ impl Backend for CloudHsmCluster {
         }
         if let Some(password) = &change.password {
             changed.password = password.clone();
+            // Anew, also if it is the same: the officer may have set in the cluster what the store had.
+            changed.told = Arc::new(AtomicBool::new(true));
         }
         Ok(Arc::new(changed))
     }

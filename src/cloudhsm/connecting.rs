@@ -9,7 +9,7 @@ use futures_channel::oneshot;
 use super::class::{Class, class, told};
 use super::cluster::{CloudHsmCluster, PasswordRotation, Settings};
 use super::connection::{HsmConnection, Member};
-use super::login::{LoginError, is_refusal};
+use super::login::{Entered, LoginError, Ticket, is_refusal};
 use super::module::Module;
 use super::password::Keeper;
 use super::pool::Pool;
@@ -27,7 +27,7 @@ pub(super) async fn connect(
 ) -> Result<HsmConnection, ConnectionError> {
     let settings = &cluster.settings;
     refuse_too_few(settings, request.reason).await?;
-    let mut keeper = Keeper::open(&request.vault, &cluster.password, request.reason).await?;
+    let mut keeper = Keeper::open(&request.vault, &cluster.password, &cluster.told, request.reason).await?;
     // A password that is not to be tried is a reason not to go to the HSM at all.
     keeper.candidates()?;
 
@@ -53,7 +53,10 @@ fn pool(settings: &Settings, token: Token) -> Pool {
 }
 
 async fn refuse_too_few(settings: &Settings, reason: ConnectReason) -> Result<(), ConnectionError> {
-    let needed = if reason == ConnectReason::Create { Settings::active_to_create() } else { 1 };
+    let needed = match reason {
+        ConnectReason::Create | ConnectReason::Update => Settings::active_to_create(),
+        ConnectReason::Connect | ConnectReason::Probe | ConnectReason::Resume => 1,
+    };
     let active = settings.active_hsms().await.map_err(failed)?;
     match active {
         Some(active) if active < needed => {
@@ -100,12 +103,23 @@ fn find_all(settings: &Settings) -> Result<Vec<Token>, ConnectionError> {
 
 /// Logs in with the passwords that may be in force, each tried once.
 async fn log_in(settings: &Settings, pool: &Pool, keeper: &mut Keeper) -> Result<(), ConnectionError> {
-    let mut refused = None;
+    let (mut refused, mut elsewhere) = (None, None);
     for (candidate, password) in keeper.candidates()? {
         keeper.before_try().await?;
         match enter(settings, pool, password).await {
-            Ok(()) => return keeper.accepted(candidate).await,
-            Err(Attempt::Refused(error)) => refused = Some(error),
+            Ok(Entered::LoggedIn) => return keeper.accepted(candidate).await,
+            Ok(Entered::Shared) => {
+                keeper.untried().await;
+                return Ok(());
+            }
+            Err(Attempt::Refused(error)) => {
+                keeper.declined(candidate);
+                refused = Some(error);
+            }
+            Err(Attempt::Elsewhere(error)) => {
+                keeper.untried().await;
+                elsewhere = Some(error);
+            }
             Err(Attempt::Untried(error)) => {
                 keeper.untried().await;
                 return Err(error);
@@ -113,26 +127,47 @@ async fn log_in(settings: &Settings, pool: &Pool, keeper: &mut Keeper) -> Result
             Err(Attempt::Unknown(error)) => return Err(error),
         }
     }
-    keeper.refused().await;
-    Err(refused.unwrap_or_else(nobody_serves))
+    match (elsewhere, refused) {
+        // One of them was not tried: it may be the one in force.
+        (Some(error), _) => Err(error),
+        (None, Some(error)) => {
+            keeper.refused(error.code()).await;
+            Err(error)
+        }
+        (None, None) => Err(nobody_serves()),
+    }
 }
 
 /// An attempt that failed, by what it means for the next one.
 enum Attempt {
     /// The token says that the password is wrong.
     Refused(ConnectionError),
+    /// The password was not shown to the token, since somebody is logged in with another one.
+    Elsewhere(ConnectionError),
     /// The password was not shown to the token.
     Untried(ConnectionError),
     /// Nobody knows.
     Unknown(ConnectionError),
 }
 
-async fn enter(settings: &Settings, pool: &Pool, password: KeyStorePassword) -> Result<(), Attempt> {
+/// Takes the ticket when nobody waits any more: a password that is shown later would be shown for nothing.
+struct Waiting(Arc<Ticket>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.take();
+    }
+}
+
+async fn enter(settings: &Settings, pool: &Pool, password: KeyStorePassword) -> Result<Entered, Attempt> {
     let user = settings.user.clone();
-    let entered = pool.call(move |seat| Ok(seat.enter(&user, &password))).await;
+    let waiting = Waiting(Arc::default());
+    let ticket = Arc::clone(&waiting.0);
+    let entered = pool.call(move |seat| Ok(seat.enter(&user, &password, &ticket))).await;
     match entered {
-        Ok(Ok(())) => Ok(()),
+        Ok(Ok(entered)) => Ok(entered),
         Ok(Err(error)) => Err(login_failed(error)),
+        Err(error) if waiting.0.take() => Err(Attempt::Untried(failed(error))),
         Err(error) => Err(Attempt::Unknown(failed(error))),
     }
 }
@@ -154,18 +189,23 @@ fn login_failed(error: LoginError) -> Attempt {
                  in a process"
             ),
         )),
-        LoginError::OtherPassword => Attempt::Refused(explained(
-            Code::InvalidCredentials,
-            "another custom key store of this process is logged in as this user with another password, which is right"
+        LoginError::OtherPassword => Attempt::Elsewhere(explained(
+            Code::UserLoggedIn,
+            "another custom key store of this process is logged in as this user with another password; which one is \
+             right only a login would show"
                 .to_owned(),
         )),
         LoginError::Stranger => Attempt::Untried(explained(
             Code::UserLoggedIn,
             "something else in this process is logged in to this token already".to_owned(),
         )),
+        LoginError::TooLate => Attempt::Untried(explained(
+            Code::NetworkErrors,
+            "the PKCS#11 library did not come back in time".to_owned(),
+        )),
         LoginError::Refused => Attempt::Untried(explained(
             Code::InvalidCredentials,
-            "the password was refused before, and is not tried again before it is changed".to_owned(),
+            "the password was refused before, and is not tried again before the store is told one".to_owned(),
         )),
         LoginError::Pkcs11(error) => {
             let (refusal, code) = (is_refusal(&error), login_code(&error));

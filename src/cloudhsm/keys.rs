@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use cryptoki::error::Error as Pkcs11Error;
+use cryptoki::context::Function;
+use cryptoki::error::{Error as Pkcs11Error, RvError};
 use cryptoki::object::{Attribute, ObjectClass, ObjectHandle};
 use cryptoki::session::Session;
 
 use super::gcm::IvOrigin;
+use super::login::is_logged_in;
 use crate::backend::{BackendError, BackendErrorKind, BackingKeyId};
 
 /// What the id of a backing key says of a key in a token.
@@ -99,9 +101,15 @@ impl KeyTable {
             KeyNames::Id => Attribute::Id(bytes(id).ok_or_else(not_found)?),
             KeyNames::Label => Attribute::Label(id.as_str().as_bytes().to_vec()),
         };
+        // Who is not logged in is shown no private key, and told nothing; asked before and after, as another thread may
+        // log in meanwhile.
+        logged_in(session)?;
         let hits = session.find_objects(&[Attribute::Class(ObjectClass::SECRET_KEY), name])?;
         match hits[..] {
-            [] => Err(not_found().into()),
+            [] => {
+                logged_in(session)?;
+                Err(not_found().into())
+            }
             [handle] => Ok(handle),
             [..] => {
                 let detail = "more than one key of the token has this name";
@@ -112,6 +120,14 @@ impl KeyTable {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<BackingKeyId, Found>> {
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn logged_in(session: &Session) -> Result<(), Pkcs11Error> {
+    if is_logged_in(session)? {
+        Ok(())
+    } else {
+        Err(Pkcs11Error::Pkcs11(RvError::UserNotLoggedIn, Function::FindObjects))
     }
 }
 

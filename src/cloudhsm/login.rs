@@ -1,6 +1,7 @@
 //! Who is logged in to which token: in PKCS#11 that holds for a whole process, and so for all stores in it.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cryptoki::error::{Error as Pkcs11Error, RvError};
@@ -46,14 +47,37 @@ impl User {
 pub(super) enum LoginError {
     /// Another store of this process is logged in as somebody else.
     OtherUser(String),
-    /// Another store of this process is logged in as the same user, with another password that is right.
+    /// Another store of this process is logged in as the same user with another password, or is changing it.
     OtherPassword,
     /// Somebody in this process is logged in, but none of our stores.
     Stranger,
+    /// Who wanted it has given up, before the token was shown the password.
+    TooLate,
     /// The password was refused before, and is not tried again.
     Refused,
     /// What the library answers.
     Pkcs11(Pkcs11Error),
+}
+
+/// What a login showed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Entered {
+    /// That the password is in force.
+    LoggedIn,
+    /// Nothing: somebody was logged in already, and the token was not asked.
+    Shared,
+}
+
+/// Settles between a thread that is about to show the token a password and whoever gives up waiting for it whether it
+/// was shown.
+#[derive(Default)]
+pub(super) struct Ticket(AtomicBool);
+
+impl Ticket {
+    /// Whether the caller is the first: either the password is shown, or it never will be.
+    pub(super) fn take(&self) -> bool {
+        !self.0.swap(true, Ordering::AcqRel)
+    }
 }
 
 /// The logins on the tokens of a library.
@@ -64,6 +88,8 @@ pub(super) struct Logins(Mutex<HashMap<u64, Arc<Mutex<Option<Holder>>>>>);
 struct Holder {
     user: User,
     password: KeyStorePassword,
+    /// What the password is being changed to, or was, if the token did not say.
+    next: Option<KeyStorePassword>,
     stores: usize,
     /// The token refused the password when it was to be logged in to again.
     refused: bool,
@@ -87,33 +113,34 @@ impl TokenLogin {
         session: &Session,
         user: &User,
         password: &KeyStorePassword,
-    ) -> Result<(), LoginError> {
+        ticket: &Ticket,
+    ) -> Result<Entered, LoginError> {
+        // Another store may hang in the library with it.
         let mut holder = lock(&self.0);
         match &mut *holder {
-            Some(held) if held.user != *user => return Err(LoginError::OtherUser(held.user.name.clone())),
-            Some(held) if held.password != *password => return Err(LoginError::OtherPassword),
+            Some(held) if held.user != *user => Err(LoginError::OtherUser(held.user.name.clone())),
+            // Who knows but the old one would share in a login that it could not repeat.
+            Some(held) if held.next.as_ref().unwrap_or(&held.password) != password => {
+                Err(LoginError::OtherPassword)
+            }
+            _ if !ticket.take() => Err(LoginError::TooLate),
             Some(held) => {
-                again(session, held)?;
+                let entered = again(session, held)?;
                 held.stores += 1;
+                Ok(entered)
             }
             None => {
-                match session.login(UserType::User, Some(&user.pin(password))) {
-                    Ok(()) => {}
-                    Err(Pkcs11Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => {
-                        return Err(LoginError::Stranger);
-                    }
-                    Err(error) => return Err(LoginError::Pkcs11(error)),
-                }
+                show(session, user, password)?;
                 let (user, password) = (user.clone(), password.clone());
-                *holder = Some(Holder { user, password, stores: 1, refused: false });
+                *holder = Some(Holder { user, password, next: None, stores: 1, refused: false });
+                Ok(Entered::LoggedIn)
             }
         }
-        Ok(())
     }
 
     /// Logs in again if the login was lost, as all sessions were, and says whether it was. A password that is refused
     /// then is never tried again.
-    pub(super) fn again(&self, session: &Session) -> Result<bool, LoginError> {
+    pub(super) fn again(&self, session: &Session) -> Result<Entered, LoginError> {
         match &mut *lock(&self.0) {
             Some(held) => again(session, held),
             // Given up meanwhile.
@@ -140,28 +167,81 @@ impl TokenLogin {
         lock(&self.0).as_ref().is_some_and(|held| held.stores == 1)
     }
 
-    /// The password was changed; this is the one to log in with again.
-    pub(super) fn changed(&self, password: &KeyStorePassword) {
-        if let Some(held) = &mut *lock(&self.0) {
-            held.password = password.clone();
+    /// The password is about to be changed to this one, unless another store shares in the login: that would know the
+    /// old one alone. From here on nobody else can.
+    pub(super) fn begin_change(&self, new: &KeyStorePassword) -> bool {
+        match &mut *lock(&self.0) {
+            Some(held) if held.stores == 1 => {
+                held.next = Some(new.clone());
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The password was changed, or was not.
+    pub(super) fn end_change(&self, changed: bool) {
+        if let Some(held) = &mut *lock(&self.0)
+            && let Some(next) = held.next.take()
+            && changed
+        {
+            held.password = next;
         }
     }
 }
 
-fn again(session: &Session, held: &mut Holder) -> Result<bool, LoginError> {
-    let state = session.get_session_info().map_err(LoginError::Pkcs11)?.session_state();
-    if matches!(state, SessionState::RoUser | SessionState::RwUser) {
-        return Ok(false);
+/// Logs in where nobody of ours is.
+fn show(session: &Session, user: &User, password: &KeyStorePassword) -> Result<(), LoginError> {
+    match session.login(UserType::User, Some(&user.pin(password))) {
+        Ok(()) => Ok(()),
+        Err(Pkcs11Error::Pkcs11(
+            RvError::UserAlreadyLoggedIn
+            | RvError::UserAnotherAlreadyLoggedIn
+            | RvError::UserTooManyTypes
+            | RvError::SessionReadOnlyExists,
+            _,
+        )) => Err(LoginError::Stranger),
+        Err(error) => Err(LoginError::Pkcs11(error)),
+    }
+}
+
+fn again(session: &Session, held: &mut Holder) -> Result<Entered, LoginError> {
+    if is_logged_in(session).map_err(LoginError::Pkcs11)? {
+        return Ok(Entered::Shared);
     }
     if held.refused {
         return Err(LoginError::Refused);
     }
-    match session.login(UserType::User, Some(&held.user.pin(&held.password))) {
-        Ok(()) | Err(Pkcs11Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(true),
-        Err(error) => {
-            held.refused = is_refusal(&error);
-            Err(LoginError::Pkcs11(error))
+    if let Some(next) = &held.next {
+        match relogin(session, &held.user, next) {
+            Err(error) if is_refusal(&error) => held.next = None,
+            Err(error) => return Err(LoginError::Pkcs11(error)),
+            Ok(Entered::LoggedIn) => {
+                held.password = next.clone();
+                held.next = None;
+                return Ok(Entered::LoggedIn);
+            }
+            Ok(Entered::Shared) => return Ok(Entered::Shared),
         }
+    }
+    relogin(session, &held.user, &held.password).map_err(|error| {
+        held.refused = is_refusal(&error);
+        LoginError::Pkcs11(error)
+    })
+}
+
+/// Whether the user is, in this process.
+pub(super) fn is_logged_in(session: &Session) -> Result<bool, Pkcs11Error> {
+    let state = session.get_session_info()?.session_state();
+    Ok(matches!(state, SessionState::RoUser | SessionState::RwUser))
+}
+
+fn relogin(session: &Session, user: &User, password: &KeyStorePassword) -> Result<Entered, Pkcs11Error> {
+    match session.login(UserType::User, Some(&user.pin(password))) {
+        Ok(()) => Ok(Entered::LoggedIn),
+        // By another session, in this moment.
+        Err(Pkcs11Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(Entered::Shared),
+        Err(error) => Err(error),
     }
 }
 

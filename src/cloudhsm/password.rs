@@ -1,9 +1,11 @@
 //! Which password may be in force, written down before anything is tried or changed.
 //!
-//! A password that is refused is not tried again before it is changed: five wrong ones lock the user. One that is being
-//! changed is written down as *pending* first, so that after a crash at any moment either it or the *current* one works.
+//! A password that is refused is not tried again before the store is told one: five wrong ones lock the user. One that
+//! is being changed is written down as *pending* first, so that after a crash at any moment either it or the *current*
+//! one works. It stays written down until a login shows which of them does.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::backend::{
     BackendError, BackendErrorKind, ConnectReason, ConnectionError, ConnectionErrorCode, KeyStorePassword,
@@ -26,9 +28,12 @@ struct Record {
     given: KeyStorePassword,
     current: KeyStorePassword,
     pending: Option<KeyStorePassword>,
+    /// The token has refused the pending one: it is not in force, as far as the token knew.
+    pending_refused: bool,
     /// Attempts that were begun since one was known to succeed.
     tries: u8,
-    refused: bool,
+    /// All are refused, and this is what the store showed then.
+    refused: Option<ConnectionErrorCode>,
 }
 
 /// Which of the two.
@@ -44,22 +49,25 @@ pub(super) struct Keeper {
     record: Record,
     /// A configuration that is only tried out must not replace what the store rests on.
     writable: bool,
+    /// Whether the store was told a password of which nothing is written down yet.
+    told: Arc<AtomicBool>,
 }
 
 impl Record {
     const fn new(given: KeyStorePassword, current: KeyStorePassword) -> Self {
-        Self { given, current, pending: None, tries: 0, refused: false }
+        Self { given, current, pending: None, pending_refused: false, tries: 0, refused: None }
     }
 
     fn to_bytes(&self) -> SecretBytes {
-        let (tries, refused) = ([b'0' + self.tries.min(9)], if self.refused { &b"refused"[..] } else { b"" });
-        let lines: [&[u8]; 6] = [
+        let tries = [b'0' + self.tries.min(9)];
+        let lines: [&[u8]; 7] = [
             VERSION.as_bytes(),
             self.given.expose(),
             self.current.expose(),
             self.pending.as_ref().map_or(&[], KeyStorePassword::expose),
+            if self.pending_refused { b"refused" } else { b"" },
             &tries,
-            refused,
+            self.refused.map_or("", ConnectionErrorCode::as_str).as_bytes(),
         ];
         // Never grown, which would leave a copy behind.
         let mut bytes = Vec::with_capacity(lines.iter().map(|line| line.len() + 1).sum());
@@ -83,55 +91,71 @@ impl Record {
             "" => None,
             text => Some(password(text)?),
         };
-        let tries = next()?.parse().ok()?;
-        let refused = match next()? {
+        let pending_refused = match next()? {
             "" => false,
             "refused" => true,
             _ => return None,
         };
-        next().is_none().then_some(Self { given, current, pending, tries, refused })
+        let tries = next()?.parse().ok()?;
+        let refused = match next()? {
+            "" => None,
+            code => Some(code.parse().ok()?),
+        };
+        next().is_none().then_some(Self { given, current, pending, pending_refused, tries, refused })
     }
 }
 
 impl Keeper {
-    /// Reads what is written down, if it belongs to the password that the store is configured with.
+    /// Reads what is written down, if it belongs to the password that the store is configured with. It does not when the
+    /// store was `told` one since, be it the same: whoever told it may have set it in the cluster.
     pub(super) async fn open(
         vault: &Arc<dyn Vault>,
         given: &KeyStorePassword,
+        told: &Arc<AtomicBool>,
         reason: ConnectReason,
     ) -> Result<Self, ConnectionError> {
-        let stored = vault.read().await.map_err(unwritten)?;
+        let stored = vault.read().await.map_err(unread)?;
         let record = match stored {
-            Some(bytes) => Some(Record::from_bytes(bytes.expose()).ok_or_else(unreadable)?),
-            None => None,
+            Some(bytes) if !told.load(Ordering::Acquire) => {
+                Some(Record::from_bytes(bytes.expose()).ok_or_else(unreadable)?)
+            }
+            _ => None,
         };
-        let is_ours = record.as_ref().is_none_or(|record| record.given == *given);
-        let is_real = matches!(reason, ConnectReason::Connect | ConnectReason::Resume);
-        let record = record
-            .filter(|record| record.given == *given)
-            .unwrap_or_else(|| Record::new(given.clone(), given.clone()));
-        Ok(Self { vault: Arc::clone(vault), record, writable: is_real || is_ours })
+        let record = record.filter(|record| record.given == *given);
+        // What is only tried out may be written down where it replaces nothing.
+        let is_tried_out = matches!(reason, ConnectReason::Create | ConnectReason::Update);
+        let writable = !is_tried_out || record.is_some();
+        let record = record.unwrap_or_else(|| Record::new(given.clone(), given.clone()));
+        Ok(Self { vault: Arc::clone(vault), record, writable, told: Arc::clone(told) })
     }
 
     /// What is to be tried, in this order, each once.
     pub(super) fn candidates(&self) -> Result<Vec<(Candidate, KeyStorePassword)>, ConnectionError> {
-        if self.record.refused || self.record.tries >= MAX_TRIES {
-            let detail = "the password was refused before, and is not tried again before it is changed";
+        if let Some(code) = self.record.refused {
+            let detail =
+                "the password was refused before, and is not tried again before the store is told one";
+            return Err(ConnectionError::new(code).with_detail(detail));
+        }
+        if self.record.tries >= MAX_TRIES {
+            let detail = "nobody knows how the last attempts to log in with the password ended; for fear of locking the \
+                          user, it is not tried again before the store is told one";
             return Err(ConnectionError::new(ConnectionErrorCode::InvalidCredentials).with_detail(detail));
         }
-        let pending = self.record.pending.iter().map(|pending| (Candidate::Pending, pending.clone()));
+        let pending = self.record.pending.iter().filter(|_| !self.record.pending_refused);
+        let pending = pending.map(|pending| (Candidate::Pending, pending.clone()));
         Ok(pending.chain([(Candidate::Current, self.record.current.clone())]).collect())
     }
 
     /// Writes down that a password is about to be tried.
     pub(super) async fn before_try(&mut self) -> Result<(), ConnectionError> {
         self.record.tries += 1;
-        self.write().await.map_err(unwritten)
+        self.write().await.map_err(untried)
     }
 
-    /// Writes down which password is in force.
+    /// Writes down which password is in force, as a login has shown.
     pub(super) async fn accepted(&mut self, candidate: Candidate) -> Result<(), ConnectionError> {
         self.record.tries = 0;
+        self.record.pending_refused = false;
         match (candidate, self.record.pending.take()) {
             (Candidate::Pending, Some(pending)) => self.record.current = pending,
             (Candidate::Pending | Candidate::Current, _) => {}
@@ -139,9 +163,17 @@ impl Keeper {
         self.write().await.map_err(unwritten)
     }
 
+    /// The token refuses one of them. Written down with what comes next: the attempt with the other one, or that all are
+    /// refused.
+    pub(super) const fn declined(&mut self, candidate: Candidate) {
+        if matches!(candidate, Candidate::Pending) {
+            self.record.pending_refused = true;
+        }
+    }
+
     /// Writes down that all are refused. Should that fail, what was written before counts as an attempt all the same.
-    pub(super) async fn refused(&mut self) {
-        self.record.refused = true;
+    pub(super) async fn refused(&mut self, code: ConnectionErrorCode) {
+        self.record.refused = Some(code);
         let _ = self.write().await;
     }
 
@@ -149,6 +181,11 @@ impl Keeper {
     pub(super) async fn untried(&mut self) {
         self.record.tries = self.record.tries.saturating_sub(1);
         let _ = self.write().await;
+    }
+
+    /// Whether it is not known which of two passwords is in force: then there must not be a third.
+    pub(super) const fn is_unsettled(&self) -> bool {
+        self.record.pending.is_some()
     }
 
     /// Whether a password that is changed would still be known after a crash.
@@ -164,6 +201,7 @@ impl Keeper {
     pub(super) async fn propose(&mut self) -> Result<KeyStorePassword, BackendError> {
         let new = new_password()?;
         self.record.pending = Some(new.clone());
+        self.record.pending_refused = false;
         self.write().await?;
         Ok(new)
     }
@@ -183,7 +221,12 @@ impl Keeper {
     }
 
     async fn write(&self) -> Result<(), BackendError> {
-        if self.writable { self.vault.write(self.record.to_bytes()).await } else { Ok(()) }
+        if !self.writable {
+            return Ok(());
+        }
+        self.vault.write(self.record.to_bytes()).await?;
+        self.told.store(false, Ordering::Release);
+        Ok(())
     }
 }
 
@@ -202,10 +245,20 @@ fn new_password() -> Result<KeyStorePassword, BackendError> {
         .map_err(|error| BackendError::new(BackendErrorKind::Internal).with_source(error))
 }
 
+fn unread(error: BackendError) -> ConnectionError {
+    failed("what is known of the password could not be read, so it was not tried", error)
+}
+
+fn untried(error: BackendError) -> ConnectionError {
+    failed("it could not be written down that the password is tried, so it was not", error)
+}
+
 fn unwritten(error: BackendError) -> ConnectionError {
-    ConnectionError::new(ConnectionErrorCode::InternalError)
-        .with_detail("what is known of the password could not be read or written down, so it was not tried")
-        .with_source(error)
+    failed("the password was accepted, which could not be written down", error)
+}
+
+fn failed(detail: &'static str, error: BackendError) -> ConnectionError {
+    ConnectionError::new(ConnectionErrorCode::InternalError).with_detail(detail).with_source(error)
 }
 
 fn unreadable() -> ConnectionError {
@@ -224,9 +277,11 @@ mod tests {
     #[test]
     fn a_record_comes_back_as_it_was_written() {
         let mut record = Record::new(password("given111"), password("current1"));
+        let code = ConnectionErrorCode::UserLockedOut;
         for (pending, tries, refused) in
-            [(None, 0, false), (Some(password("pending1")), 3, false), (None, 1, true)]
+            [(None, 0, None), (Some(password("pending1")), 3, None), (None, 1, Some(code))]
         {
+            record.pending_refused = pending.is_some();
             (record.pending, record.tries, record.refused) = (pending, tries, refused);
             assert_eq!(Record::from_bytes(record.to_bytes().expose()), Some(record.clone()));
         }

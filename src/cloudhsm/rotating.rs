@@ -12,6 +12,8 @@ use crate::backend::{ConnectionError, KeyStorePassword};
 
 /// What the token answers.
 enum Answer {
+    /// The token was not asked.
+    Shared,
     Changed,
     /// There is no such function.
     Unsupported,
@@ -33,20 +35,23 @@ pub(super) async fn rotate(
     if !keeper.may_change() {
         return Ok(PasswordRotation::NotKept);
     }
-    if !pool.token().login().is_alone() {
+    // On a thread of the pool: whoever is logging in has the login, for as long as the library likes.
+    let is_alone = pool.call(|seat| Ok(seat.token().login().is_alone())).await.map_err(failed)?;
+    // In a login that was shared no password was tried, so that either may be in force.
+    if !is_alone || keeper.is_unsettled() {
         return Ok(PasswordRotation::Shared);
     }
     let old = keeper.current().clone();
     let Ok(new) = keeper.propose().await else { return Ok(PasswordRotation::Failed) };
     let user = settings.user.clone();
-    let answer = pool.call({
-        let new = new.clone();
-        move |seat| Ok(set(seat, &user, &old, &new))
-    });
+    let answer = pool.call(move |seat| Ok(set(seat, &user, &old, &new)));
     // One that hangs leaves both passwords possible, and a login that nobody may rely on.
     match answer.await.map_err(failed)? {
+        Answer::Shared => {
+            keeper.withdraw().await;
+            Ok(PasswordRotation::Shared)
+        }
         Answer::Changed => {
-            pool.token().login().changed(&new);
             keeper.promote().await;
             Ok(PasswordRotation::Changed)
         }
@@ -62,12 +67,28 @@ pub(super) async fn rotate(
     }
 }
 
+/// Changes the password, and who is logged in with it, whether anybody still waits for the answer or not.
 fn set(seat: &mut Seat, user: &User, old: &KeyStorePassword, new: &KeyStorePassword) -> Answer {
+    if !seat.token().login().begin_change(new) {
+        return Answer::Shared;
+    }
     // In the one attempt that there is: a second one would not know which password is the old one.
-    match seat.once(|session| session.set_pin(&user.pin(old), &user.pin(new))) {
+    let answer = meaning(seat.once(|session| session.set_pin(&user.pin(old), &user.pin(new))));
+    match answer {
+        Answer::Changed => seat.token().login().end_change(true),
+        Answer::Unsupported | Answer::Declined => seat.token().login().end_change(false),
+        // The next login finds out.
+        Answer::Shared | Answer::Unclear => {}
+    }
+    answer
+}
+
+fn meaning(answer: Result<(), Pkcs11Error>) -> Answer {
+    match answer {
         Ok(()) => Answer::Changed,
         Err(Pkcs11Error::NullFunctionPointer | Pkcs11Error::NotSupported)
         | Err(Pkcs11Error::Pkcs11(RvError::FunctionNotSupported, _)) => Answer::Unsupported,
+        // Not a session that was closed: that is one that was so in the middle of the change.
         Err(Pkcs11Error::Pkcs11(
             RvError::PinIncorrect
             | RvError::PinInvalid
@@ -77,13 +98,11 @@ fn set(seat: &mut Seat, user: &User, old: &KeyStorePassword, new: &KeyStorePassw
             | RvError::ActionProhibited
             | RvError::SessionReadOnly
             | RvError::SessionHandleInvalid
-            | RvError::SessionClosed
             | RvError::TokenWriteProtected
             | RvError::UserNotLoggedIn
             | RvError::ArgumentsBad,
             _,
         )) => Answer::Declined,
-        // What is in force is found out at the next login.
         Err(_) => Answer::Unclear,
     }
 }

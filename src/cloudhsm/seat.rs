@@ -7,7 +7,7 @@ use cryptoki::session::Session;
 
 use super::class::{Class, class, told};
 use super::keys::NoKey;
-use super::login::{LoginError, User};
+use super::login::{Entered, LoginError, Ticket, User};
 use super::token::{NoToken, Token};
 use crate::backend::{BackendError, BackendErrorKind, BackingKeyId, KeyStorePassword};
 use cryptoki::object::ObjectHandle;
@@ -26,11 +26,20 @@ impl Seat {
     }
 
     /// Logs in.
-    pub(super) fn enter(&mut self, user: &User, password: &KeyStorePassword) -> Result<(), LoginError> {
+    pub(super) fn enter(
+        &mut self,
+        user: &User,
+        password: &KeyStorePassword,
+        ticket: &Ticket,
+    ) -> Result<Entered, LoginError> {
         let session = open(&self.token).map_err(LoginError::Pkcs11)?;
-        self.token.enter(&session, user, password)?;
+        let entered = self.token.enter(&session, user, password, ticket)?;
         self.session = Some(session);
-        Ok(())
+        Ok(entered)
+    }
+
+    pub(super) fn token(&self) -> &Token {
+        &self.token
     }
 
     /// Ends the session; the next call opens another.

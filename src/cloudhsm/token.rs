@@ -10,7 +10,7 @@ use cryptoki::session::Session;
 use cryptoki::slot::{Slot, TokenInfo};
 
 use super::keys::{KeyNames, KeyTable};
-use super::login::{LoginError, TokenLogin, User};
+use super::login::{Entered, LoginError, Ticket, TokenLogin, User};
 use super::module::Module;
 use crate::backend::KeyStorePassword;
 
@@ -103,15 +103,16 @@ impl Token {
         session: &Session,
         user: &User,
         password: &KeyStorePassword,
-    ) -> Result<(), LoginError> {
-        self.login.enter(session, user, password)?;
+        ticket: &Ticket,
+    ) -> Result<Entered, LoginError> {
+        let entered = self.login.enter(session, user, password, ticket)?;
         self.entered.store(true, Ordering::Release);
-        Ok(())
+        Ok(entered)
     }
 
     /// Logs in again where the login was lost.
     pub(super) fn enter_again(&self, session: &Session) -> Result<(), LoginError> {
-        if self.login.again(session)? {
+        if self.login.again(session)? == Entered::LoggedIn {
             // What was found belonged to the sessions that are gone.
             self.keys.forget_handles();
         }
