@@ -129,7 +129,8 @@ impl CloudHsmBuilder {
         self
     }
 
-    /// How many threads may hang in the library and be replaced by others, for each token. Default: 16.
+    /// How many threads may hang in the library and be replaced by others, for each token; and as many in loading it.
+    /// Default: 16.
     pub const fn max_hanging(mut self, threads: usize) -> Self {
         self.hanging = Some(threads);
         self

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -56,6 +56,17 @@ pub(super) struct Settings {
 #[derive(Default)]
 pub(super) struct Seen {
     rotation: Mutex<PasswordRotation>,
+    /// Threads that are loading the library, or hang in that.
+    loading: AtomicUsize,
+}
+
+/// A thread that loads the library, as long as this is held.
+pub(super) struct Loading(Arc<Seen>);
+
+impl Drop for Loading {
+    fn drop(&mut self) {
+        self.0.loading.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 /// What became of the password when the store was connected last.
@@ -97,6 +108,13 @@ impl CloudHsmCluster {
 impl Seen {
     pub(super) fn rotation(&self, rotation: PasswordRotation) {
         *self.rotation.lock().unwrap_or_else(PoisonError::into_inner) = rotation;
+    }
+
+    /// One more thread, beside so many others at most.
+    pub(super) fn loading(self: &Arc<Self>, others: usize) -> Option<Loading> {
+        let loading = Loading(Arc::clone(self));
+        let before = self.loading.fetch_add(1, Ordering::AcqRel);
+        (before <= others).then_some(loading)
     }
 }
 

@@ -7,7 +7,7 @@ use cryptoki::error::{Error as Pkcs11Error, RvError};
 use futures_channel::oneshot;
 
 use super::class::{Class, class, told};
-use super::cluster::{CloudHsmCluster, PasswordRotation, Settings};
+use super::cluster::{CloudHsmCluster, PasswordRotation, Seen, Settings};
 use super::connection::{HsmConnection, Member};
 use super::login::{Entered, LoginError, Ticket, is_refusal};
 use super::module::Module;
@@ -32,7 +32,7 @@ pub(super) async fn connect(
     keeper.candidates()?;
 
     let pools: Vec<Pool> =
-        find_tokens(settings).await?.into_iter().map(|token| pool(settings, token)).collect();
+        find_tokens(settings, &cluster.seen).await?.into_iter().map(|token| pool(settings, token)).collect();
     let (first, others) = pools.split_first().ok_or_else(nobody_serves)?;
     log_in(settings, first, &mut keeper).await?;
     log_in_to_others(settings, others, keeper.current()).await;
@@ -69,12 +69,21 @@ async fn refuse_too_few(settings: &Settings, reason: ConnectReason) -> Result<()
 
 /// Those of the tokens that are there. Loading a library blocks, for as long as it likes: its thread is left alone with
 /// it when there is no more time, and lets go of what it has found.
-async fn find_tokens(settings: &Arc<Settings>) -> Result<Vec<Token>, ConnectionError> {
+async fn find_tokens(settings: &Arc<Settings>, seen: &Arc<Seen>) -> Result<Vec<Token>, ConnectionError> {
+    // All wait for the one that hangs: a store that is connected again and again must not fill the process with them.
+    let loading = seen.loading(settings.limits.hanging).ok_or_else(|| {
+        ConnectionError::new(Code::NetworkErrors)
+            .with_detail("earlier attempts hang in loading the PKCS#11 library still")
+    })?;
     let (reply, found) = oneshot::channel();
     let work = Arc::clone(settings);
     let thread = std::thread::Builder::new().name("pkcs11-load".to_owned());
     thread
-        .spawn(move || drop(reply.send(find_all(&work))))
+        .spawn(move || {
+            let found = find_all(&work);
+            drop(loading);
+            drop(reply.send(found));
+        })
         .map_err(|error| internal("no thread could be started for the PKCS#11 library").with_source(error))?;
     match within(&*settings.clock, settings.limits.deadline, found).await {
         Some(Ok(found)) => found,

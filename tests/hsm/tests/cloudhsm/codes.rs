@@ -251,6 +251,33 @@ fn a_library_that_hangs_is_left_alone_and_the_networks_fault() {
     });
 }
 
+/// Each attempt would leave a thread behind.
+#[test]
+fn not_every_attempt_hangs_in_the_library() {
+    alone(|hsm| {
+        let clock = Arc::new(ManualClock::new());
+        let mut store = ephemeral(cluster(hsm).max_hanging(1).clock(Arc::clone(&clock)));
+        hsm.shim().hang("C_Initialize");
+        for expected in ["did not come back", "did not come back", "hang in loading", "hang in loading"] {
+            let detail;
+            let failing = fails(store, Code::NetworkErrors);
+            (store, detail) = past_the_deadline(hsm, &clock, "C_Initialize", failing);
+            assert!(detail.contains(expected), "{detail}");
+        }
+        hsm.shim().release("C_Initialize");
+        block_on(async {
+            // The two come back one after the other.
+            let store = loop {
+                match store.connect().await {
+                    Ok(connected) => break connected,
+                    Err(failed) => store = failed.into_store().disconnect().await,
+                }
+            };
+            works(store.disconnect().await).await;
+        });
+    });
+}
+
 #[test]
 fn a_library_that_is_none_is_an_internal_error_that_names_it() {
     alone(|hsm| {
