@@ -45,7 +45,7 @@ pub(super) async fn connect(
     }
     // Those that nobody is logged in to stay: they log in when they are asked.
     let members = pools.into_iter().map(Member::new).collect();
-    Ok(HsmConnection::new(Arc::clone(settings), members))
+    Ok(HsmConnection::new(Arc::clone(settings), members, keeper))
 }
 
 fn pool(settings: &Settings, token: Token) -> Pool {

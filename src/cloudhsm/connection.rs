@@ -14,13 +14,14 @@ use super::cluster::Settings;
 use super::gcm;
 use super::health;
 use super::keys::{self, KeyNames};
+use super::password::Keeper;
 use super::pool::Pool;
 use super::seat::Seat;
 use crate::backend::{
-    BackendError, BackendErrorKind as Kind, BackingKeyId, Ciphertext, Closed, Connection, DecryptRequest,
-    Decrypted, DeleteKeyRequest, DescribeKeyRequest, EncryptRequest, GenerateKeyRequest,
-    GenerateRandomRequest, GeneratedKey, Health, HealthRequest, KeyDescription, KeySpec, KeyStatus,
-    KeyUsages, authenticated_data,
+    BackendError, BackendErrorKind as Kind, BackingKeyId, Ciphertext, Closed, Connection,
+    ConnectionErrorCode, DecryptRequest, Decrypted, DeleteKeyRequest, DescribeKeyRequest, EncryptRequest,
+    GenerateKeyRequest, GenerateRandomRequest, GeneratedKey, Health, HealthRequest, KeyDescription, KeySpec,
+    KeyStatus, KeyUsages, authenticated_data,
 };
 use crate::primitive::random;
 use crate::secret::SecretBytes;
@@ -31,6 +32,7 @@ const AVOIDED_MILLIS: u64 = 1000;
 pub(super) struct HsmConnection {
     settings: Arc<Settings>,
     members: Vec<Member>,
+    keeper: Keeper,
     closed: AtomicBool,
     since: Instant,
 }
@@ -49,9 +51,9 @@ impl Member {
 }
 
 impl HsmConnection {
-    pub(super) fn new(settings: Arc<Settings>, members: Vec<Member>) -> Self {
+    pub(super) fn new(settings: Arc<Settings>, members: Vec<Member>, keeper: Keeper) -> Self {
         let since = settings.clock.monotonic();
-        Self { settings, members, closed: AtomicBool::new(false), since }
+        Self { settings, members, keeper, closed: AtomicBool::new(false), since }
     }
 
     fn refuse_closed(&self) -> Result<(), BackendError> {
@@ -205,6 +207,10 @@ impl Connection for HsmConnection {
 
     async fn close(&self) -> Result<Closed, BackendError> {
         self.closed.store(true, Ordering::Release);
+        // The password of the others, should it be another, is not the one that is written down.
+        if self.members.first().is_some_and(|member| member.pool.token().login().was_refused()) {
+            self.keeper.clone().refused(ConnectionErrorCode::InvalidCredentials).await;
+        }
         let ends = self.members.iter().map(|member| member.pool.close());
         let running: usize = futures_util::future::join_all(ends).await.into_iter().sum();
         Ok(Closed::new().with_still_running(running as u64))

@@ -82,7 +82,7 @@ impl Ticket {
 
 /// The logins on the tokens of a library.
 #[derive(Default)]
-pub(super) struct Logins(Mutex<HashMap<u64, Arc<Mutex<Option<Holder>>>>>);
+pub(super) struct Logins(Mutex<HashMap<u64, TokenLogin>>);
 
 /// The user that is logged in to a token.
 struct Holder {
@@ -92,17 +92,21 @@ struct Holder {
     next: Option<KeyStorePassword>,
     stores: usize,
     /// The token refused the password when it was to be logged in to again.
-    refused: bool,
+    refused: Arc<AtomicBool>,
 }
 
 /// A login to a token that a store shares in.
-#[derive(Clone)]
-pub(super) struct TokenLogin(Arc<Mutex<Option<Holder>>>);
+#[derive(Clone, Default)]
+pub(super) struct TokenLogin {
+    holder: Arc<Mutex<Option<Holder>>>,
+    /// That of the last holder, for who must not wait for the lock.
+    refused: Arc<AtomicBool>,
+}
 
 impl Logins {
     /// The login to the token in this slot, whoever has it.
     pub(super) fn of(&self, slot: u64) -> TokenLogin {
-        TokenLogin(Arc::clone(lock(&self.0).entry(slot).or_default()))
+        lock(&self.0).entry(slot).or_default().clone()
     }
 }
 
@@ -116,7 +120,7 @@ impl TokenLogin {
         ticket: &Ticket,
     ) -> Result<Entered, LoginError> {
         // Another store may hang in the library with it.
-        let mut holder = lock(&self.0);
+        let mut holder = lock(&self.holder);
         match &mut *holder {
             Some(held) if held.user != *user => Err(LoginError::OtherUser(held.user.name.clone())),
             // Who knows but the old one would share in a login that it could not repeat.
@@ -132,7 +136,9 @@ impl TokenLogin {
             None => {
                 show(session, user, password)?;
                 let (user, password) = (user.clone(), password.clone());
-                *holder = Some(Holder { user, password, next: None, stores: 1, refused: false });
+                self.refused.store(false, Ordering::Release);
+                let refused = Arc::clone(&self.refused);
+                *holder = Some(Holder { user, password, next: None, stores: 1, refused });
                 Ok(Entered::LoggedIn)
             }
         }
@@ -141,7 +147,7 @@ impl TokenLogin {
     /// Logs in again if the login was lost, as all sessions were, and says whether it was. A password that is refused
     /// then is never tried again.
     pub(super) fn again(&self, session: &Session) -> Result<Entered, LoginError> {
-        match &mut *lock(&self.0) {
+        match &mut *lock(&self.holder) {
             Some(held) => again(session, held),
             // Given up meanwhile.
             None => Err(LoginError::Stranger),
@@ -150,7 +156,7 @@ impl TokenLogin {
 
     /// Lets go of the login; the last store logs out.
     pub(super) fn leave(&self, session: Option<&Session>) {
-        let mut holder = lock(&self.0);
+        let mut holder = lock(&self.holder);
         let Some(held) = &mut *holder else { return };
         held.stores = held.stores.saturating_sub(1);
         if held.stores == 0 {
@@ -162,15 +168,20 @@ impl TokenLogin {
         }
     }
 
+    /// Whether the token refused the password when it was to be logged in to again. Does not block.
+    pub(super) fn was_refused(&self) -> bool {
+        self.refused.load(Ordering::Acquire)
+    }
+
     /// Whether no other store shares in the login.
     pub(super) fn is_alone(&self) -> bool {
-        lock(&self.0).as_ref().is_some_and(|held| held.stores == 1)
+        lock(&self.holder).as_ref().is_some_and(|held| held.stores == 1)
     }
 
     /// The password is about to be changed to this one, unless another store shares in the login: that would know the
     /// old one alone. From here on nobody else can.
     pub(super) fn begin_change(&self, new: &KeyStorePassword) -> bool {
-        match &mut *lock(&self.0) {
+        match &mut *lock(&self.holder) {
             Some(held) if held.stores == 1 => {
                 held.next = Some(new.clone());
                 true
@@ -181,7 +192,7 @@ impl TokenLogin {
 
     /// The password was changed, or was not.
     pub(super) fn end_change(&self, changed: bool) {
-        if let Some(held) = &mut *lock(&self.0)
+        if let Some(held) = &mut *lock(&self.holder)
             && let Some(next) = held.next.take()
             && changed
         {
@@ -209,7 +220,7 @@ fn again(session: &Session, held: &mut Holder) -> Result<Entered, LoginError> {
     if is_logged_in(session).map_err(LoginError::Pkcs11)? {
         return Ok(Entered::Shared);
     }
-    if held.refused {
+    if held.refused.load(Ordering::Acquire) {
         return Err(LoginError::Refused);
     }
     if let Some(next) = &held.next {
@@ -225,7 +236,7 @@ fn again(session: &Session, held: &mut Holder) -> Result<Entered, LoginError> {
         }
     }
     relogin(session, &held.user, &held.password).map_err(|error| {
-        held.refused = is_refusal(&error);
+        held.refused.store(is_refusal(&error), Ordering::Release);
         LoginError::Pkcs11(error)
     })
 }

@@ -43,7 +43,8 @@ pub(super) enum Candidate {
     Current,
 }
 
-/// The record of a store, as an attempt to connect uses it.
+/// The record of a store, as an attempt to connect uses it, and the connection at its end.
+#[derive(Clone)]
 pub(super) struct Keeper {
     vault: Arc<dyn Vault>,
     record: Record,

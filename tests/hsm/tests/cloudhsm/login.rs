@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use cryptoki::context::Pkcs11;
 use custom_key_store::backend::{BackendErrorKind, ConnectionErrorCode as Code};
 use custom_key_store::clock::ManualClock;
 use custom_key_store::cloudhsm::CloudHsmBuilder;
@@ -13,7 +12,8 @@ use custom_key_store_hsm::{Failure, Hsm, alone};
 use futures::executor::block_on;
 
 use crate::setup::{
-    await_no_sessions, cluster, ephemeral, fails, kept, opened, password, past_the_deadline, tell, works,
+    await_no_sessions, cluster, ephemeral, fails, kept, log_out, opened, password, past_the_deadline, tell,
+    works,
 };
 
 const WRONG: &str = "wrong1234";
@@ -200,12 +200,12 @@ fn a_password_that_is_refused_when_the_login_was_lost_is_tried_once() {
             let key = store.create_key(&NewKey::generated()).await.unwrap().key_id;
             let none = custom_key_store::EncryptionContext::default();
             let blob = store.encrypt(&key, b"x", &none).await.unwrap();
-            log_out(hsm, &context);
+            log_out(hsm);
             // It is made again.
             store.decrypt(blob.as_bytes(), &none).await.unwrap();
             assert_eq!(hsm.shim().calls("C_Login"), 2);
 
-            log_out(hsm, &context);
+            log_out(hsm);
             let before = hsm.shim().calls("C_Login");
             hsm.token().set_pin_here(&context, "changed12");
             let officer = hsm.shim().calls("C_Login") - before;
@@ -216,17 +216,14 @@ fn a_password_that_is_refused_when_the_login_was_lost_is_tried_once() {
             assert_eq!(hsm.shim().calls("C_Login"), before + officer + 1);
             assert_eq!(store.state(), ConnectionState::Connected);
 
-            let mut store = store.disconnect().await;
+            // Nor is it when the store is connected again.
+            let (mut store, _) = fails(store.disconnect().await, Code::InvalidCredentials).await;
+            assert_eq!(hsm.shim().calls("C_Login"), before + officer + 1);
             tell(&mut store, "changed12").await;
             let store = store.connect().await.unwrap();
             store.decrypt(blob.as_bytes(), &none).await.unwrap();
         });
     });
-}
-
-/// Everybody in the process is: a login is of no session.
-fn log_out(hsm: &Hsm, context: &Pkcs11) {
-    context.open_rw_session(hsm.token().slot(context)).unwrap().logout().unwrap();
 }
 
 fn poll(store: &mut AnyKeyStore) {

@@ -137,3 +137,9 @@ pub(crate) fn await_no_sessions(hsm: &Hsm) {
     }
     hsm.shim().settle();
 }
+
+/// Somebody in the process logs out, which is for everybody: a login is of no session.
+pub(crate) fn log_out(hsm: &Hsm) {
+    let context = hsm.initialized(hsm.shim().library());
+    context.open_rw_session(hsm.token().slot(&context)).unwrap().logout().unwrap();
+}
