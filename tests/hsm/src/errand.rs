@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use cryptoki::error::{Error, RvError};
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass};
 use cryptoki::session::{Session, UserType};
@@ -20,6 +21,7 @@ pub(crate) enum Errand {
     Plant { pin: String, label: String, id: Vec<u8>, bits: u64, traits: Vec<Trait> },
     Destroy { pin: String, id: Vec<u8> },
     List { pin: String },
+    Try { pin: String },
 }
 
 impl Errand {
@@ -34,6 +36,7 @@ impl Errand {
             }
             Self::Destroy { pin, id } => vec!["destroy".to_owned(), pin, hex(&id)],
             Self::List { pin } => vec!["list".to_owned(), pin],
+            Self::Try { pin } => vec!["try".to_owned(), pin],
         };
         assert!(
             words.iter().all(|word| !word.contains('\n')),
@@ -73,6 +76,11 @@ pub(crate) fn run(hsm: &Hsm, home: &Path, errand: &str) -> String {
             log_in(UserType::User, pin);
             list(&session)
         }
+        ["try", pin] => match session.login(UserType::User, Some(&AuthPin::from((*pin).to_owned()))) {
+            Ok(()) => "accepted".to_owned(),
+            Err(Error::Pkcs11(RvError::PinIncorrect, _)) => "refused".to_owned(),
+            Err(error) => panic!("C_Login: {error}"),
+        },
         _ => panic!("no errand: {words:?}"),
     }
 }

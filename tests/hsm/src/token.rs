@@ -117,6 +117,12 @@ impl Token {
         pin.clone_into(&mut self.pin.lock().unwrap());
     }
 
+    /// Whether somebody else can log in with this PIN.
+    #[must_use]
+    pub fn accepts(&self, pin: &str) -> bool {
+        Errand::Try { pin: pin.to_owned() }.send(&self.home, &self.label) == "accepted"
+    }
+
     /// Somebody else makes an AES key, of which everything else is as it should be.
     pub fn plant_key(&self, label: &str, id: &[u8], bits: u64) {
         self.plant_odd_key(label, id, bits, &[]);

@@ -3,7 +3,10 @@
 
 mod codes;
 mod conforming;
+mod crash;
 mod keys;
 mod login;
 mod proxied;
+mod rotation;
 mod setup;
+mod vault;
