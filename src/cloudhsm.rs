@@ -39,9 +39,12 @@
 //!
 //! # Passwords
 //!
-//! Before a password is tried, that is written down in the store's catalogue; one that was refused, and one of which
-//! three attempts ended nobody knows how, is not tried again until it is changed. AWS CloudHSM locks a user after five
-//! wrong ones.
+//! Before a password is tried, that is written down in the store's catalogue. One that was refused, and one of which
+//! three attempts ended nobody knows how, is not tried again until the store is told one by an update, be it the same:
+//! AWS CloudHSM locks a user after five wrong ones. A password that never reached the token costs nothing.
+//!
+//! Where the password is [changed](CloudHsmBuilder::rotate_password), the new one is written down first, beside the old
+//! one, until a login has shown which of them is in force; whatever is cut off in between, one of the two logs in.
 //!
 //! # One process
 //!

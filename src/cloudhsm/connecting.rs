@@ -35,7 +35,7 @@ pub(super) async fn connect(
         find_tokens(settings, &cluster.seen).await?.into_iter().map(|token| pool(settings, token)).collect();
     let (first, others) = pools.split_first().ok_or_else(nobody_serves)?;
     log_in(settings, first, &mut keeper).await?;
-    log_in_to_others(settings, others, keeper.current()).await;
+    log_in_to_others(settings, others, &mut keeper).await;
     if request.reason == ConnectReason::Connect && settings.rotates {
         let rotation = match &pools[..] {
             [pool] if settings.tokens.len() == 1 => rotate(settings, pool, &mut keeper).await?,
@@ -182,10 +182,18 @@ async fn enter(settings: &Settings, pool: &Pool, password: KeyStorePassword) -> 
 }
 
 /// Logs in to the tokens that are there for when the first fails. One that cannot be logged in to now is asked again
-/// when it is needed, unless it refuses the password.
-async fn log_in_to_others(settings: &Settings, others: &[Pool], password: &KeyStorePassword) {
-    let logins = others.iter().map(|pool| enter(settings, pool, password.clone()));
-    futures_util::future::join_all(logins).await;
+/// when it is needed, unless it refuses the password: then not before the store is told one.
+async fn log_in_to_others(settings: &Settings, others: &[Pool], keeper: &mut Keeper) {
+    let password = keeper.current();
+    let asked = others.iter().filter(|pool| !keeper.is_refused_by(pool.token().name()));
+    let logins = asked.map(|pool| async {
+        let entered = enter(settings, pool, password.clone()).await;
+        matches!(entered, Err(Attempt::Refused(_))).then_some(pool.token().name())
+    });
+    let refused: Vec<_> = futures_util::future::join_all(logins).await.into_iter().flatten().collect();
+    if !refused.is_empty() {
+        keeper.refused_by(refused).await;
+    }
 }
 
 fn login_failed(error: LoginError) -> Attempt {

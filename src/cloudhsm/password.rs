@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::token::TokenName;
 use crate::backend::{
     BackendError, BackendErrorKind, ConnectReason, ConnectionError, ConnectionErrorCode, KeyStorePassword,
     Vault,
@@ -34,6 +35,8 @@ struct Record {
     tries: u8,
     /// All are refused, and this is what the store showed then.
     refused: Option<ConnectionErrorCode>,
+    /// The tokens beside the first that refuse what that one accepts, by their names, which have no tab in them.
+    others: Vec<String>,
 }
 
 /// Which of the two.
@@ -56,12 +59,14 @@ pub(super) struct Keeper {
 
 impl Record {
     const fn new(given: KeyStorePassword, current: KeyStorePassword) -> Self {
-        Self { given, current, pending: None, pending_refused: false, tries: 0, refused: None }
+        let others = Vec::new();
+        Self { given, current, pending: None, pending_refused: false, tries: 0, refused: None, others }
     }
 
     fn to_bytes(&self) -> SecretBytes {
         let tries = [b'0' + self.tries.min(9)];
-        let lines: [&[u8]; 7] = [
+        let others = self.others.join("\t");
+        let lines: [&[u8]; 8] = [
             VERSION.as_bytes(),
             self.given.expose(),
             self.current.expose(),
@@ -69,6 +74,7 @@ impl Record {
             if self.pending_refused { b"refused" } else { b"" },
             &tries,
             self.refused.map_or("", ConnectionErrorCode::as_str).as_bytes(),
+            others.as_bytes(),
         ];
         // Never grown, which would leave a copy behind.
         let mut bytes = Vec::with_capacity(lines.iter().map(|line| line.len() + 1).sum());
@@ -102,7 +108,8 @@ impl Record {
             "" => None,
             code => Some(code.parse().ok()?),
         };
-        next().is_none().then_some(Self { given, current, pending, pending_refused, tries, refused })
+        let others = next()?.split('\t').filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        next().is_none().then_some(Self { given, current, pending, pending_refused, tries, refused, others })
     }
 }
 
@@ -175,6 +182,17 @@ impl Keeper {
     /// Writes down that all are refused. Should that fail, what was written before counts as an attempt all the same.
     pub(super) async fn refused(&mut self, code: ConnectionErrorCode) {
         self.record.refused = Some(code);
+        let _ = self.write().await;
+    }
+
+    /// Whether another token than the first refused the password.
+    pub(super) fn is_refused_by(&self, other: &TokenName) -> bool {
+        self.record.others.contains(&other.to_string())
+    }
+
+    /// Writes down that these refuse it.
+    pub(super) async fn refused_by(&mut self, others: Vec<&TokenName>) {
+        self.record.others.extend(others.into_iter().map(TokenName::to_string));
         let _ = self.write().await;
     }
 
@@ -283,6 +301,7 @@ mod tests {
             [(None, 0, None), (Some(password("pending1")), 3, None), (None, 1, Some(code))]
         {
             record.pending_refused = pending.is_some();
+            record.others.push(TokenName::Label(format!("a\tb\nc{tries}")).to_string());
             (record.pending, record.tries, record.refused) = (pending, tries, refused);
             assert_eq!(Record::from_bytes(record.to_bytes().expose()), Some(record.clone()));
         }

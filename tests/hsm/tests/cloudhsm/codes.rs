@@ -8,7 +8,7 @@ use cryptoki::types::AuthPin;
 use custom_key_store::backend::{Backend as _, BackendErrorKind, ConnectReason, ConnectionErrorCode as Code};
 use custom_key_store::clock::ManualClock;
 use custom_key_store::cloudhsm::{LoginForm, TokenName};
-use custom_key_store::{ErrorKind, NewKey};
+use custom_key_store::{ErrorKind, KeyStore, NewKey, StoreName};
 use custom_key_store_hsm::cryptoki_sys::{
     CKR_DEVICE_ERROR, CKR_DEVICE_REMOVED, CKR_OK, CKR_USER_PIN_NOT_INITIALIZED,
 };
@@ -18,6 +18,7 @@ use futures::executor::block_on;
 use crate::setup::{
     cluster, described, ephemeral, fails, named, password, past_the_deadline, request, tell, works,
 };
+use crate::vault::{Disk, Fault};
 
 #[test]
 fn a_wrong_password_is_invalid_credentials() {
@@ -303,6 +304,29 @@ fn two_tokens_of_one_label_are_an_error_and_not_a_choice() {
             let (_, detail) = fails(ephemeral(cluster(hsm)), Code::InternalError).await;
             assert!(detail.contains("more than one") && detail.contains(label), "{detail}");
             assert_eq!(hsm.shim().calls("C_Login"), 0);
+        });
+    });
+}
+
+#[test]
+fn a_vault_that_fails_is_an_internal_error() {
+    alone(|hsm| {
+        let disk = Disk::default();
+        let cluster = cluster(hsm).build().unwrap();
+        block_on(async {
+            let mut store =
+                KeyStore::builder(cluster).vault(disk.clone()).ephemeral(StoreName::new("hsm").unwrap());
+            for (nth, expected, logins) in
+                [(1, "could not be read", 0), (2, "written down", 0), (3, "was accepted", 1)]
+            {
+                disk.fail(nth, Fault::Refused);
+                let detail;
+                (store, detail) = fails(store, Code::InternalError).await;
+                assert!(detail.contains(expected), "{detail}");
+                assert_eq!(hsm.shim().calls("C_Login"), logins);
+            }
+            disk.mend();
+            works(store).await;
         });
     });
 }

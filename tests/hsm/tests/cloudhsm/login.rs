@@ -5,7 +5,7 @@ use std::task::{Context, Poll, Waker};
 
 use custom_key_store::backend::{BackendErrorKind, ConnectionErrorCode as Code};
 use custom_key_store::clock::ManualClock;
-use custom_key_store::cloudhsm::CloudHsmBuilder;
+use custom_key_store::cloudhsm::{CloudHsmBuilder, TokenName};
 use custom_key_store::{AnyKeyStore, ConnectionState, Disconnected, ErrorKind, KeyStore, NewKey};
 use custom_key_store_hsm::cryptoki_sys::{CKR_DEVICE_ERROR, CKR_GENERAL_ERROR};
 use custom_key_store_hsm::{Failure, Hsm, alone};
@@ -186,6 +186,31 @@ fn an_attempt_behind_another_ones_login_costs_nothing() {
                 assert_eq!(shim.calls("C_Login"), 1);
                 first.disconnect().await;
             });
+        });
+    });
+}
+
+#[test]
+fn a_token_beside_the_first_that_refuses_the_password_is_asked_once() {
+    alone(|hsm| {
+        let second = hsm.another("second");
+        second.set_pin_as_officer("another12");
+        let both = || cluster(hsm).token(TokenName::Label(second.label().to_owned()));
+        let path = hsm.home().join("catalogue");
+        block_on(async {
+            let mut store = works(kept(&path, both()).await).await;
+            assert_eq!(hsm.shim().calls("C_Login"), 2);
+            let id = store.id().clone();
+            store = works(store).await;
+            drop(store);
+            let mut store = opened(&path, &id, both()).await.try_into().unwrap();
+            store = works(store).await;
+            assert_eq!(hsm.shim().calls("C_Login"), 4);
+            await_no_sessions(hsm);
+            second.set_pin_as_officer(&hsm.token().pin());
+            tell(&mut store, &hsm.token().pin()).await;
+            works(works(store).await).await;
+            assert_eq!(hsm.shim().calls("C_Login"), 8);
         });
     });
 }
