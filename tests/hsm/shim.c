@@ -49,7 +49,7 @@ struct list {
 };
 
 struct settings {
-    cell choose_iv, max_sessions, lock_after, wrong_pins, sessions, most_sessions, unused[2];
+    cell choose_iv, max_sessions, lock_after, wrong_pins, sessions, most_sessions, lose_sessions, zero_iv;
     char user[64];
 };
 
@@ -57,7 +57,9 @@ struct record {
     /* Written by the shim. */
     cell calls, queries, under_way, most_under_way, hanging, failed;
     /* Written by the test; of `after` and `times` the shim takes away what it has used up. */
-    cell delay_us, hang, failure, rv, after, times, hidden, spare_queries, unused[2];
+    cell delay_us, hang, failure, rv, after, times, hidden, spare_queries;
+    /* One more than the slot that all this is for; zero for every slot. */
+    cell slot, unused;
 };
 
 enum { NO_FAILURE, EARLY, LATE };
@@ -129,6 +131,40 @@ static word open_session(word slot, word flags, word application, word notify, w
     return rv;
 }
 
+/* What a restart of a device does: the sessions are gone, and with them the logins. */
+static void lose_sessions(void) {
+    pthread_mutex_lock(&lock);
+    while (control->settings.sessions > 0) {
+        word slot = sessions[0].slot;
+        target->functions[I_C_CloseAllSessions](slot, 0, 0, 0, 0, 0, 0, 0);
+        forget(NONE, slot);
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+/* Whether a call, whose first argument is a slot or a session, concerns this slot. */
+static int concerns(int index, word argument, word slot) {
+    switch (index) {
+    case I_C_GetSlotInfo:
+    case I_C_GetTokenInfo:
+    case I_C_GetMechanismList:
+    case I_C_GetMechanismInfo:
+    case I_C_InitToken:
+    case I_C_OpenSession:
+    case I_C_CloseAllSessions:
+        return argument == slot;
+    default:
+        break;
+    }
+    int found = 0;
+    pthread_mutex_lock(&lock);
+    for (uint64_t i = 0; i < control->settings.sessions; i++) {
+        found |= sessions[i].handle == argument && sessions[i].slot == slot;
+    }
+    pthread_mutex_unlock(&lock);
+    return found;
+}
+
 static word close_sessions(int index, word argument) {
     pthread_mutex_lock(&lock);
     word rv = target->functions[index](argument, 0, 0, 0, 0, 0, 0, 0);
@@ -187,7 +223,8 @@ static word encrypt_init(word session, struct mechanism *mechanism, word key) {
         for (word i = 0; i < gcm->iv_length; i++) {
             if (gcm->iv[i] != 0) return MECHANISM_PARAM_INVALID;
         }
-        if (getrandom(gcm->iv, gcm->iv_length, 0) != (ssize_t)gcm->iv_length) return GENERAL_ERROR;
+        int is_left = control->settings.zero_iv != 0;
+        if (!is_left && getrandom(gcm->iv, gcm->iv_length, 0) != (ssize_t)gcm->iv_length) return GENERAL_ERROR;
     }
     return target->functions[I_C_EncryptInit](session, (word)mechanism, key, 0, 0, 0, 0, 0);
 }
@@ -242,6 +279,7 @@ static uint64_t due(struct record *record) {
 
 static word disturbed(int index, word a, word b, word c, word d, word e, word f, word g, word h) {
     struct record *record = &control->records[index];
+    if (record->slot != 0 && !concerns(index, a, record->slot - 1)) return forward(index, a, b, c, d, e, f, g, h);
     if (record->delay_us != 0) pause_us(record->delay_us);
     hang(index, BEFORE);
     uint64_t failure = due(record);
@@ -254,6 +292,7 @@ static word disturbed(int index, word a, word b, word c, word d, word e, word f,
 static word call(int index, word a, word b, word c, word d, word e, word f, word g, word h) {
     struct record *record = &control->records[index];
     int is_query = (index == I_C_Encrypt || index == I_C_Decrypt) && d == 0;
+    if (take(&control->settings.lose_sessions)) lose_sessions();
     atomic_fetch_add(&record->calls, 1);
     if (is_query) atomic_fetch_add(&record->queries, 1);
     raise_to(&record->most_under_way, atomic_fetch_add(&record->under_way, 1) + 1);

@@ -19,6 +19,7 @@ use crate::token::{Found, Token, Trait, hex, unhex};
 pub(crate) enum Errand {
     SetPin { so_pin: String, pin: String },
     Plant { pin: String, label: String, id: Vec<u8>, bits: u64, traits: Vec<Trait> },
+    PlantValue { pin: String, label: String, id: Vec<u8>, value: Vec<u8> },
     Destroy { pin: String, id: Vec<u8> },
     List { pin: String },
     Try { pin: String },
@@ -33,6 +34,9 @@ impl Errand {
                 let mut words = vec!["plant".to_owned(), pin, label, hex(&id), bits.to_string()];
                 words.extend(traits.iter().map(|one| format!("{one:?}")));
                 words
+            }
+            Self::PlantValue { pin, label, id, value } => {
+                vec!["plant-value".to_owned(), pin, label, hex(&id), hex(&value)]
             }
             Self::Destroy { pin, id } => vec!["destroy".to_owned(), pin, hex(&id)],
             Self::List { pin } => vec!["list".to_owned(), pin],
@@ -63,6 +67,11 @@ pub(crate) fn run(hsm: &Hsm, home: &Path, errand: &str) -> String {
         ["plant", pin, label, id, bits, traits @ ..] => {
             log_in(UserType::User, pin);
             plant(&session, label, unhex(id), bits.parse().unwrap(), traits);
+            String::new()
+        }
+        ["plant-value", pin, label, id, value] => {
+            log_in(UserType::User, pin);
+            plant_value(&session, label, unhex(id), unhex(value));
             String::new()
         }
         ["destroy", pin, id] => {
@@ -103,6 +112,23 @@ fn plant(session: &Session, label: &str, id: Vec<u8>, bits: u64, traits: &[&str]
         Attribute::Id(id),
     ];
     session.generate_key(&mechanism, &template).unwrap();
+}
+
+fn plant_value(session: &Session, label: &str, id: Vec<u8>, value: Vec<u8>) {
+    let template = [
+        secret(),
+        Attribute::KeyType(KeyType::AES),
+        Attribute::Token(true),
+        Attribute::Private(true),
+        Attribute::Sensitive(true),
+        Attribute::Extractable(false),
+        Attribute::Encrypt(true),
+        Attribute::Decrypt(true),
+        Attribute::Value(value),
+        Attribute::Label(label.as_bytes().to_vec()),
+        Attribute::Id(id),
+    ];
+    session.create_object(&template).unwrap();
 }
 
 fn list(session: &Session) -> String {

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use control::{Control, Field, Setting};
+use cryptoki::slot::Slot;
 use cryptoki_sys::CK_RV;
 
 /// How long this waits for calls to begin or end. Longer than they take, shorter than a test may.
@@ -160,6 +161,18 @@ impl Shim {
         self.control.set(function, Field::Failure, 0);
     }
 
+    /// Delays, holds up and fails only calls that concern this slot, from now on. The function's first argument must be
+    /// a slot or a session.
+    pub fn only_in(&self, function: &str, slot: Slot) {
+        self.control.set(function, Field::Slot, slot.id() + 1);
+    }
+
+    /// Closes all sessions of all slots at the next call, whatever it is, before it is done, as a device does that is
+    /// started again. Who is logged in is logged out by it.
+    pub fn lose_sessions(&self) {
+        self.control.configure(Setting::LoseSessions, 1);
+    }
+
     /// Leaves the function out of the list, for whoever loads the module from now on. AWS CloudHSM has no `C_SetPIN`.
     pub fn hide(&self, function: &str) {
         self.control.set(function, Field::Hidden, 1);
@@ -174,6 +187,12 @@ impl Shim {
     /// left twelve zeros, and answers `CKR_MECHANISM_PARAM_INVALID` if it left anything else.
     pub fn choose_iv(&self) {
         self.control.configure(Setting::ChooseIv, 1);
+    }
+
+    /// Is as [`choose_iv`](Self::choose_iv), but leaves the zeros, and encrypts with them.
+    pub fn leave_iv(&self) {
+        self.choose_iv();
+        self.control.configure(Setting::ZeroIv, 1);
     }
 
     /// Answers `CKR_SESSION_COUNT` when that many sessions are open, over all slots. Zero is no limit.

@@ -98,6 +98,20 @@ impl Token {
         std::fs::remove_dir_all(&self.folder).unwrap();
     }
 
+    /// Takes the token away as [`remove`](Self::remove) does, until it is [put back](Self::put_back).
+    pub fn take_away(&self) {
+        std::fs::rename(&self.folder, self.aside()).unwrap();
+    }
+
+    /// Puts the token back where it was taken from, as it was.
+    pub fn put_back(&self) {
+        std::fs::rename(self.aside(), &self.folder).unwrap();
+    }
+
+    fn aside(&self) -> PathBuf {
+        self.home.join(format!("{}.aside", self.label))
+    }
+
     /// The officer gives the user another PIN.
     ///
     /// A process that has initialized SoftHSM goes on with the old PIN until it initializes it anew; there use
@@ -132,6 +146,12 @@ impl Token {
     pub fn plant_odd_key(&self, label: &str, id: &[u8], bits: u64, traits: &[Trait]) {
         let (label, id, traits) = (label.to_owned(), id.to_vec(), traits.to_vec());
         Errand::Plant { pin: self.pin(), label, id, bits, traits }.send(&self.home, &self.label);
+    }
+
+    /// Somebody else plants an AES key of this value, as the vendor's tools copy one from another token.
+    pub fn plant_value(&self, label: &str, id: &[u8], value: &[u8]) {
+        let (label, id, value) = (label.to_owned(), id.to_vec(), value.to_vec());
+        Errand::PlantValue { pin: self.pin(), label, id, value }.send(&self.home, &self.label);
     }
 
     /// Somebody else destroys all keys with this id, and there must be one.

@@ -23,6 +23,8 @@ pub(super) enum Setting {
     WrongPins,
     Sessions,
     MostSessions,
+    LoseSessions,
+    ZeroIv,
 }
 
 /// What each function has, in the order of `struct record`.
@@ -42,6 +44,8 @@ pub(super) enum Field {
     Times,
     Hidden,
     SpareQueries,
+    /// One more than it, or zero.
+    Slot,
 }
 
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use crate::setup::cluster;
 fn a_cluster_passes_the_suite_for_backends() {
     alone(|hsm| {
         let token = hsm.token();
-        token.plant_key("usable", &[1; 16], 256);
+        token.plant_value("usable", &[1; 16], &[7; 32]);
         token.plant_key("another", &[2; 16], 256);
         token.plant_odd_key("encrypts", &[3; 16], 256, &[Trait::CannotDecrypt]);
         token.plant_odd_key("decrypts", &[4; 16], 256, &[Trait::CannotEncrypt]);
@@ -26,6 +26,7 @@ fn a_cluster_passes_the_suite_for_backends() {
             .absent(id("06"));
         let suite = Suite::new(cluster(hsm).build().unwrap(), keys)
             .secret(SecretBytes::from(token.pin().as_bytes()))
+            .usable_key_material([7; 32])
             .generates_keys(true)
             .generates_random(true)
             .sixteen_byte_iv(true)
