@@ -32,7 +32,8 @@
 //!
 //! PKCS#11 calls block. Each session belongs to a thread, and calls wait for one in a queue that has an end. A call that
 //! takes too long is answered [`TimedOut`](crate::backend::BackendErrorKind::TimedOut) while the thread still hangs in
-//! the library; the thread is replaced, and its result thrown away when there is one.
+//! the library; the thread is replaced, and its result thrown away when there is one. Where the token has fewer sessions to
+//! give than it is asked for, calls share those.
 //!
 //! A session that was lost, by a restart of the HSM for instance, is opened again, and so is a login, without the
 //! application noticing more than the time it takes. A password that the token refuses then is not tried again.
@@ -51,6 +52,9 @@
 //! PKCS#11 belongs to a process: a library is initialized once, however many stores use it, and a login holds for all of
 //! them. Two stores on one token share a login, which ends with the last; they must be the same user. The library is code
 //! in this process: its crash is the process's, and what it does with its memory nobody can see.
+//!
+//! Disconnecting a store ends its sessions and, with the last store, finalizes the library. Of a store that is dropped
+//! without, threads do that afterwards; should the process end meanwhile, it is up to the library whether it ends well.
 
 mod builder;
 mod class;

@@ -116,7 +116,7 @@ impl CloudHsmBuilder {
     }
 
     /// How many sessions there are with each token, and so how many calls it works on at a time; each has a thread.
-    /// They are opened as they are needed. Default: 16.
+    /// They are opened as they are needed; where the token has fewer to give, those will do. Default: 16.
     pub const fn max_sessions(mut self, sessions: usize) -> Self {
         self.sessions = Some(sessions);
         self

@@ -1,4 +1,15 @@
-//! What a return value of PKCS#11 means: one table for all functions, with a place for what vendors do differently.
+//! What a return value of PKCS#11 means: one table for all functions.
+//!
+//! What vendors do differently is in three places, and needs no table for each vendor:
+//!
+//! - What must be asked for differently is a setting of the builder: [`LoginForm`](super::LoginForm),
+//!   [`IvOrigin`](super::IvOrigin), [`KeyNames`](super::KeyNames).
+//! - Values that mean something else in one function than in another have a guard here, by function.
+//! - Values that say nothing, `CKR_GENERAL_ERROR`, `CKR_FUNCTION_FAILED` and those of a vendor's own, have the session
+//!   opened anew and the call tried again, which is right for a session that was lost and does no harm otherwise. Where
+//!   they may be about a ciphertext, the [key is tried](super::gcm::decrypt) instead. So a vendor's value for a lost
+//!   session needs no entry, nor one for a forged ciphertext; one for a missing permission is told as a failure of the
+//!   HSM. A vendor whose value must be told as something else gets a guard here, once there is one.
 
 use cryptoki::context::Function;
 use cryptoki::error::{Error as Pkcs11Error, RvError};
@@ -28,10 +39,10 @@ pub(super) enum Class {
 pub(super) const fn kind(class: Class) -> Kind {
     match class {
         Class::GiveUp(kind) | Class::Reopen(kind) => kind,
-        Class::Session | Class::Exhausted => Kind::Internal,
+        // A key that is gone is not found when it is looked for anew, and this is not its error.
+        Class::Session | Class::Exhausted | Class::FindAgain => Kind::Internal,
         Class::Initialize => Kind::Unreachable,
         Class::LogIn => Kind::AuthenticationFailed,
-        Class::FindAgain => Kind::KeyNotFound,
     }
 }
 
@@ -85,11 +96,12 @@ fn of_value(value: RvError, function: Function) -> Class {
         | RvError::UnwrappingKeyHandleInvalid => Class::FindAgain,
         RvError::SessionCount | RvError::DeviceMemory | RvError::HostMemory => Class::Exhausted,
 
-        RvError::EncryptedDataInvalid | RvError::EncryptedDataLenRange | RvError::SignatureInvalid => {
-            Class::GiveUp(Kind::InvalidCiphertext)
-        }
         // A ciphertext's IV or tag may be of a form that the token does not take: then it is none of its own.
-        RvError::MechanismParamInvalid | RvError::ArgumentsBad
+        RvError::EncryptedDataInvalid
+        | RvError::EncryptedDataLenRange
+        | RvError::SignatureInvalid
+        | RvError::MechanismParamInvalid
+        | RvError::ArgumentsBad
             if matches!(function, Function::DecryptInit | Function::Decrypt) =>
         {
             Class::GiveUp(Kind::InvalidCiphertext)
@@ -127,7 +139,10 @@ fn of_value(value: RvError, function: Function) -> Class {
         | RvError::FunctionRejected => Class::GiveUp(Kind::AccessDenied),
 
         // What we should not have asked, or a library should not have answered.
-        RvError::ArgumentsBad
+        RvError::EncryptedDataInvalid
+        | RvError::EncryptedDataLenRange
+        | RvError::SignatureInvalid
+        | RvError::ArgumentsBad
         | RvError::MechanismParamInvalid
         | RvError::AttributeReadOnly
         | RvError::AttributeTypeInvalid

@@ -10,10 +10,11 @@ use aws_lc_rs::constant_time;
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass};
 
+use super::class::{Class, class};
 use super::cluster::Settings;
 use super::gcm;
 use super::health;
-use super::keys::{self, KeyNames};
+use super::keys::{self, KeyNames, NoKey};
 use super::password::Keeper;
 use super::pool::Pool;
 use super::seat::Seat;
@@ -176,7 +177,8 @@ impl Connection for HsmConnection {
                 if !verified {
                     return Ok(Ok(ciphertext));
                 }
-                let opened = gcm::decrypt(session, key, origin, &ciphertext, &authenticated)?;
+                let may_encrypt = || token.keys.count(&id, origin).is_ok();
+                let opened = gcm::decrypt(session, key, origin, &ciphertext, &authenticated, may_encrypt)?;
                 let same = opened.is_some_and(|opened| {
                     constant_time::verify_slices_are_equal(opened.expose(), plaintext).is_ok()
                 });
@@ -192,8 +194,9 @@ impl Connection for HsmConnection {
             authenticated(request.additional_authenticated_data, ciphertext.metadata.as_bytes())?;
         let origin = self.settings.iv;
         let work = move |seat: &mut Seat| {
-            seat.with_key(&id, |session, _, key| {
-                let opened = gcm::decrypt(session, key, origin, &ciphertext, &authenticated)?;
+            seat.with_key(&id, |session, token, key| {
+                let may_encrypt = || token.keys.count(&id, origin).is_ok();
+                let opened = gcm::decrypt(session, key, origin, &ciphertext, &authenticated, may_encrypt)?;
                 Ok(opened.ok_or_else(|| Kind::InvalidCiphertext.into()))
             })
         };
@@ -202,7 +205,7 @@ impl Connection for HsmConnection {
 
     async fn health(&self, _: &HealthRequest<'_>) -> Result<Health, BackendError> {
         self.refuse_closed()?;
-        health::read(&self.members).await
+        health::read(&self.members, &self.settings.tokens).await
     }
 
     async fn close(&self) -> Result<Closed, BackendError> {
@@ -245,15 +248,22 @@ fn describe(seat: &mut Seat, id: &BackingKeyId) -> Result<KeyDescription, Backen
     })
 }
 
-/// Makes a key. Tried again after a session was lost, it looks first whether the key was made all the same.
+/// Makes a key. Tried again after a session was lost, it looks first whether the key was made all the same: two of one id
+/// would be of no use.
 fn generate(seat: &mut Seat, label: &str) -> Result<BackingKeyId, BackendError> {
     let bytes: [u8; 16] = random();
     let id = keys::name(&bytes)?;
-    let mut is_first = true;
-    seat.perform(|session, token| {
-        if !std::mem::take(&mut is_first) && token.keys.handle(session, &id).is_ok() {
-            return Ok(Ok(()));
+    let mut is_begun = false;
+    let made = seat.perform(|session, token| {
+        if is_begun {
+            match token.key(session, &id) {
+                Ok(_) => return Ok(Ok(())),
+                Err(NoKey::Told(error)) if error.kind() == Kind::KeyNotFound => {}
+                Err(NoKey::Told(error)) => return Ok(Err(error)),
+                Err(NoKey::Pkcs11(error)) => return Err(error),
+            }
         }
+        is_begun = true;
         let template = [
             Attribute::Class(ObjectClass::SECRET_KEY),
             Attribute::KeyType(KeyType::AES),
@@ -270,21 +280,32 @@ fn generate(seat: &mut Seat, label: &str) -> Result<BackingKeyId, BackendError> 
             Attribute::Id(bytes.to_vec()),
         ];
         session.generate_key(&Mechanism::AesKeyGen, &template).map(|_| Ok(()))
-    })?;
-    Ok(id)
+    });
+    if let Err(error) = &made
+        && is_begun
+        && error.kind().may_have_taken_effect()
+    {
+        // Nobody would know of it. Should this fail too, it carries its label.
+        let _ = delete(seat, &id);
+    }
+    made.map(|()| id)
 }
 
 fn delete(seat: &mut Seat, id: &BackingKeyId) -> Result<(), BackendError> {
-    let mut is_first = true;
+    let mut is_begun = false;
     let deleted = seat.with_key(id, |session, token, key| {
-        is_first = false;
         // Whatever becomes of it, its handle is of no more use.
         token.keys.forget_handles();
-        session.destroy_object(key).map(Ok)
+        let destroyed = session.destroy_object(key);
+        match &destroyed {
+            Ok(()) => token.keys.remove(id),
+            Err(error) => is_begun |= class(error) != Class::FindAgain,
+        }
+        destroyed.map(Ok)
     });
     match deleted {
-        // The first attempt did it, though its answer was lost.
-        Err(error) if error.kind() == Kind::KeyNotFound && !is_first => Ok(()),
+        // An attempt before did it, though its answer was lost.
+        Err(error) if error.kind() == Kind::KeyNotFound && is_begun => Ok(()),
         other => other,
     }
 }

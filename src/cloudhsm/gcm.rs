@@ -6,6 +6,7 @@ use cryptoki::mechanism::aead::GcmParams;
 use cryptoki::object::ObjectHandle;
 use cryptoki::session::Session;
 
+use super::class::{Class, class};
 use crate::backend::{BackendError, BackendErrorKind, Ciphertext};
 use crate::primitive::{TAG_LEN, random};
 use crate::secret::SecretBytes;
@@ -51,17 +52,20 @@ pub(super) fn encrypt(
     }
 }
 
-/// Decrypts; `None` for what is not authentic.
+/// Decrypts; `None` for what is not authentic. To find that out may take an encryption under the key, which `may_encrypt`
+/// counts.
 pub(super) fn decrypt(
     session: &Session,
     key: ObjectHandle,
     origin: IvOrigin,
     ciphertext: &Ciphertext,
     authenticated: &[u8],
+    may_encrypt: impl FnOnce() -> bool,
 ) -> Result<Option<SecretBytes>, Pkcs11Error> {
     match open(session, key, ciphertext, authenticated) {
         Ok(plaintext) => Ok(Some(plaintext)),
-        Err(error) if says_nothing(&error) && works(session, key, origin) => Ok(None),
+        Err(error) if class(&error) == Class::GiveUp(BackendErrorKind::InvalidCiphertext) => Ok(None),
+        Err(error) if says_nothing(&error) && may_encrypt() && works(session, key, origin) => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -4,13 +4,14 @@ use futures_util::future::join_all;
 
 use super::connection::Member;
 use super::seat::Seat;
+use super::token::TokenName;
 use crate::backend::{BackendError, BackendErrorKind as Kind, Health, HealthStatus, ManagerInstance};
 
 /// As many as a health report can have.
 const MAX_INSTANCES: usize = 10;
 
 /// Reads all tokens at the same time. An error only when none can be asked for want of a login.
-pub(super) async fn read(members: &[Member]) -> Result<Health, BackendError> {
+pub(super) async fn read(members: &[Member], tokens: &[TokenName]) -> Result<Health, BackendError> {
     let readings = members.iter().take(MAX_INSTANCES).map(|member| async {
         let name = member.pool.token().name().to_string();
         match member.pool.call(token).await {
@@ -23,7 +24,18 @@ pub(super) async fn read(members: &[Member]) -> Result<Health, BackendError> {
             }),
         }
     });
-    let readings: Vec<Reading> = join_all(readings).await.into_iter().collect::<Result<_, _>>()?;
+    let mut readings: Vec<Reading> = join_all(readings).await.into_iter().collect::<Result<_, _>>()?;
+    let is_member = |name: &&TokenName| members.iter().any(|member| member.pool.token().name() == *name);
+    let missing = tokens.iter().filter(|name| !is_member(name)).map(|name| Reading {
+        vendor: None,
+        instance: ManagerInstance::new(
+            name.to_string(),
+            "was not there when the store was connected",
+            HealthStatus::Unavailable,
+        ),
+    });
+    readings.extend(missing);
+    readings.truncate(MAX_INSTANCES);
     let vendor =
         readings.iter().find_map(|reading| reading.vendor.clone()).unwrap_or_else(|| "unknown".to_owned());
     Ok(Health::new(vendor, readings.into_iter().map(|reading| reading.instance).collect()))
@@ -49,7 +61,7 @@ fn token(seat: &mut Seat) -> Result<Reading, BackendError> {
             HealthStatus::Active
         };
         let id = match info.serial_number() {
-            "" => token.name().to_string(),
+            "" => token.known().name().to_string(),
             serial => serial.to_owned(),
         };
         let model = format!("{} {} {}", info.manufacturer_id(), info.model(), info.firmware_version());

@@ -12,6 +12,9 @@ use super::gcm::IvOrigin;
 use super::login::is_logged_in;
 use crate::backend::{BackendError, BackendErrorKind, BackingKeyId};
 
+#[cfg(test)]
+mod tests;
+
 /// What the id of a backing key says of a key in a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -29,7 +32,14 @@ const MAX_ENCRYPTIONS: u64 = 1 << 32;
 /// The keys of a token that were found, by their names.
 pub(super) struct KeyTable {
     names: KeyNames,
-    found: Mutex<HashMap<BackingKeyId, Found>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    found: HashMap<BackingKeyId, Found>,
+    /// How often all handles were forgotten.
+    forgotten: u64,
 }
 
 struct Found {
@@ -59,16 +69,23 @@ impl From<BackendError> for NoKey {
 
 impl KeyTable {
     pub(super) fn new(names: KeyNames) -> Self {
-        Self { names, found: Mutex::default() }
+        Self { names, state: Mutex::default() }
     }
 
     /// The handle of a key, which is looked for once.
     pub(super) fn handle(&self, session: &Session, id: &BackingKeyId) -> Result<ObjectHandle, NoKey> {
-        if let Some(handle) = self.lock().get(id).and_then(|found| found.handle) {
-            return Ok(handle);
-        }
+        let forgotten = {
+            let state = self.lock();
+            if let Some(handle) = state.found.get(id).and_then(|found| found.handle) {
+                return Ok(handle);
+            }
+            state.forgotten
+        };
         let handle = self.find(session, id)?;
-        self.lock().entry(id.clone()).or_insert(Found { handle: None, encryptions: 0 }).handle = Some(handle);
+        let mut state = self.lock();
+        // One that was found before the login was lost may be of another key by now.
+        let kept = (state.forgotten == forgotten).then_some(handle);
+        state.found.entry(id.clone()).or_insert(Found { handle: None, encryptions: 0 }).handle = kept;
         Ok(handle)
     }
 
@@ -77,7 +94,7 @@ impl KeyTable {
         if iv == IvOrigin::Token {
             return Ok(());
         }
-        match self.lock().get_mut(id) {
+        match self.lock().found.get_mut(id) {
             Some(found) if found.encryptions >= MAX_ENCRYPTIONS => {
                 let detail = "the key has made 2^32 encryptions, the most that random nonces allow";
                 Err(BackendError::new(BackendErrorKind::InvalidKeyState).with_detail(detail))
@@ -92,7 +109,14 @@ impl KeyTable {
 
     /// Has all keys be found anew. What was counted stays.
     pub(super) fn forget_handles(&self) {
-        self.lock().values_mut().for_each(|found| found.handle = None);
+        let mut state = self.lock();
+        state.forgotten += 1;
+        state.found.values_mut().for_each(|found| found.handle = None);
+    }
+
+    /// Forgets a key that is no more, and what was counted of it.
+    pub(super) fn remove(&self, id: &BackingKeyId) {
+        self.lock().found.remove(id);
     }
 
     fn find(&self, session: &Session, id: &BackingKeyId) -> Result<ObjectHandle, NoKey> {
@@ -118,8 +142,8 @@ impl KeyTable {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<BackingKeyId, Found>> {
-        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Who is logged in to which token: in PKCS#11 that holds for a whole process, and so for all stores in it.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cryptoki::error::{Error as Pkcs11Error, RvError};
@@ -101,6 +101,7 @@ pub(super) struct TokenLogin {
     holder: Arc<Mutex<Option<Holder>>>,
     /// That of the last holder, for who must not wait for the lock.
     refused: Arc<AtomicBool>,
+    logins: Arc<AtomicU64>,
 }
 
 impl Logins {
@@ -130,11 +131,13 @@ impl TokenLogin {
             _ if !ticket.take() => Err(LoginError::TooLate),
             Some(held) => {
                 let entered = again(session, held)?;
+                self.count(entered);
                 held.stores += 1;
                 Ok(entered)
             }
             None => {
                 show(session, user, password)?;
+                self.count(Entered::LoggedIn);
                 let (user, password) = (user.clone(), password.clone());
                 self.refused.store(false, Ordering::Release);
                 let refused = Arc::clone(&self.refused);
@@ -148,10 +151,25 @@ impl TokenLogin {
     /// then is never tried again.
     pub(super) fn again(&self, session: &Session) -> Result<Entered, LoginError> {
         match &mut *lock(&self.holder) {
-            Some(held) => again(session, held),
+            Some(held) => {
+                let entered = again(session, held)?;
+                self.count(entered);
+                Ok(entered)
+            }
             // Given up meanwhile.
             None => Err(LoginError::Stranger),
         }
+    }
+
+    fn count(&self, entered: Entered) {
+        if entered == Entered::LoggedIn {
+            self.logins.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    /// How often it was logged in to: handles of keys do not outlast a login. Does not block.
+    pub(super) fn logins(&self) -> u64 {
+        self.logins.load(Ordering::Acquire)
     }
 
     /// Lets go of the login; the last store logs out.

@@ -6,7 +6,8 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error as Pkcs11Error, RvError};
@@ -18,7 +19,13 @@ static LIBRARIES: LazyLock<Mutex<HashMap<PathBuf, Arc<Library>>>> = LazyLock::ne
 /// A library's place, whether it is loaded or not. Held while it is loaded, initialized or finalized, so that nobody
 /// sees it in between.
 #[derive(Default)]
-struct Library(Mutex<Loaded>);
+struct Library {
+    loaded: Mutex<Loaded>,
+    /// How often it was initialized under those who use it.
+    renewals: AtomicU64,
+    /// Held for reading by whoever calls it with a session, for writing while it is initialized again.
+    calls: RwLock<()>,
+}
 
 #[derive(Default)]
 struct Loaded {
@@ -43,7 +50,7 @@ impl Module {
         // Two names of one file are one library. A mere name is for the system's loader to find.
         let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let library = Arc::clone(lock(&LIBRARIES).entry(path.clone()).or_default());
-        let mut loaded = lock(&library.0);
+        let mut loaded = lock(&library.loaded);
         let pkcs11 = match &loaded.pkcs11 {
             Some(pkcs11) => pkcs11.clone(),
             None => {
@@ -69,9 +76,25 @@ impl Module {
     /// Initializes it again after somebody else has finalized it, which ended everybody's sessions anyway. Never
     /// finalizes: calls of others may be under way.
     pub(super) fn initialize_again(&self) -> Result<(), Pkcs11Error> {
-        let mut loaded = lock(&self.library.0);
-        loaded.ours |= initialize(&self.pkcs11)?;
+        // No call that began before may reach it with a handle of before.
+        let _alone = self.library.calls.write().unwrap_or_else(PoisonError::into_inner);
+        let mut loaded = lock(&self.library.loaded);
+        if initialize(&self.pkcs11)? {
+            loaded.ours = true;
+            self.library.renewals.fetch_add(1, Ordering::Release);
+        }
         Ok(())
+    }
+
+    /// While this is held, nobody initializes it again.
+    pub(super) fn calling(&self) -> RwLockReadGuard<'_, ()> {
+        self.library.calls.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How often it was initialized again. Handles of sessions from before mean nothing, or sessions of somebody else:
+    /// a library begins to count anew.
+    pub(super) fn renewals(&self) -> u64 {
+        self.library.renewals.load(Ordering::Acquire)
     }
 }
 
@@ -86,7 +109,7 @@ fn initialize(pkcs11: &Pkcs11) -> Result<bool, Pkcs11Error> {
 
 impl Drop for Module {
     fn drop(&mut self) {
-        let mut loaded = lock(&self.library.0);
+        let mut loaded = lock(&self.library.loaded);
         loaded.users = loaded.users.saturating_sub(1);
         if loaded.users == 0
             && let Some(pkcs11) = loaded.pkcs11.take()

@@ -7,18 +7,32 @@
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use cryptoki::session::Session;
 use futures_channel::oneshot;
 
 use super::seat::Seat;
-use super::token::Token;
+use super::token::{Known, Token};
 use crate::backend::{BackendError, BackendErrorKind};
 use crate::clock::{Clock, within};
 
-/// What a worker does. It finds out by itself whether anybody still waits for the answer.
-type Job = Box<dyn FnOnce(&mut Seat) + Send>;
+/// A token that has no more sessions to give is not asked for another one for so long.
+const ENOUGH: Duration = Duration::from_secs(1);
+
+/// What a worker does.
+struct Job {
+    /// Lives as long as somebody waits for the answer. None for what is to be done whether anybody waits or not.
+    caller: Option<Weak<()>>,
+    work: Box<dyn FnOnce(&mut Seat) + Send>,
+}
+
+impl Job {
+    fn is_wanted(&self) -> bool {
+        self.caller.as_ref().is_none_or(|caller| caller.strong_count() > 0)
+    }
+}
 
 /// How much there may be of everything.
 #[derive(Debug, Clone)]
@@ -34,10 +48,14 @@ pub(super) struct PoolLimits {
 }
 
 /// The workers of one token. Dropping it ends them, each as soon as it is done.
-pub(super) struct Pool(Arc<Shared>);
+///
+/// The last of them lets go of the token, and so of the library, which may block as anything else may.
+pub(super) struct Pool {
+    known: Known,
+    shared: Arc<Shared>,
+}
 
 struct Shared {
-    token: Arc<Token>,
     limits: PoolLimits,
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
@@ -45,28 +63,66 @@ struct Shared {
     wake: Condvar,
 }
 
-#[derive(Default)]
 struct State {
+    /// Until the last worker has ended.
+    token: Option<Arc<Token>>,
     queue: VecDeque<Job>,
     /// Those that are not retired, and since when each has been at work.
     workers: HashMap<u64, Option<Instant>>,
     idle: usize,
     /// Those that are retired and have not come back.
     hanging: usize,
+    /// Threads of either kind that have not come to their end, the closing of their sessions.
+    seated: usize,
     next: u64,
+    /// Until when there is no use in more workers, since the token has no session for them.
+    enough_until: Option<Instant>,
     closed: bool,
+    /// Kept by a worker that has ended for the last one to log out with, which may have none.
+    parting: Option<Session>,
     /// Who wants to know when the last worker has ended.
     ended: Vec<oneshot::Sender<()>>,
 }
 
+/// An answer on its way, and what is to be done about it should nobody take it.
+struct Answer<T: Send + 'static> {
+    value: Option<(T, Undo<T>)>,
+    shared: Weak<Shared>,
+}
+
+type Undo<T> = Box<dyn FnOnce(&mut Seat, T) + Send>;
+
+impl<T: Send + 'static> Drop for Answer<T> {
+    fn drop(&mut self) {
+        if let (Some((value, undo)), Some(shared)) = (self.value.take(), self.shared.upgrade()) {
+            let work = Box::new(move |seat: &mut Seat| undo(seat, value));
+            shared.submit_anyway(Job { caller: None, work });
+        }
+    }
+}
+
 impl Pool {
     pub(super) fn new(token: Token, limits: PoolLimits, clock: Arc<dyn Clock>) -> Self {
-        let (token, state) = (Arc::new(token), Mutex::default());
-        Self(Arc::new(Shared { token, limits, clock, state, wake: Condvar::new() }))
+        let known = token.known().clone();
+        let state = State {
+            token: Some(Arc::new(token)),
+            queue: VecDeque::new(),
+            workers: HashMap::new(),
+            idle: 0,
+            hanging: 0,
+            seated: 0,
+            next: 0,
+            enough_until: None,
+            closed: false,
+            parting: None,
+            ended: Vec::new(),
+        };
+        let shared = Shared { limits, clock, state: Mutex::new(state), wake: Condvar::new() };
+        Self { known, shared: Arc::new(shared) }
     }
 
-    pub(super) fn token(&self) -> &Token {
-        &self.0.token
+    pub(super) const fn token(&self) -> &Known {
+        &self.known
     }
 
     /// Has a worker do this. Dropped before it resolves, a job that waits is not done, and the answer of one that is
@@ -85,22 +141,29 @@ impl Pool {
         undo: impl FnOnce(&mut Seat, T) + Send + 'static,
     ) -> Result<T, BackendError> {
         let (reply, answer) = oneshot::channel();
-        self.submit(Box::new(move |seat| {
-            if reply.is_canceled() {
-                return;
+        let (caller, shared) = (Arc::new(()), Arc::downgrade(&self.shared));
+        let work = move |seat: &mut Seat| {
+            let done = work(seat);
+            let answer = done.map(|value| Answer { value: Some((value, Box::new(undo))), shared });
+            if let Err(Ok(mut unwanted)) = reply.send(answer)
+                && let Some((value, undo)) = unwanted.value.take()
+            {
+                undo(seat, value);
             }
-            if let Err(Ok(unwanted)) = reply.send(work(seat)) {
-                undo(seat, unwanted);
+        };
+        self.submit(Job { caller: Some(Arc::downgrade(&caller)), work: Box::new(work) })?;
+        match within(&*self.shared.clock, self.shared.limits.deadline, answer).await {
+            Some(Ok(Ok(mut answer))) => {
+                // Nobody else has had it.
+                answer.value.take().map(|(value, _)| value).ok_or_else(|| BackendErrorKind::Panicked.into())
             }
-        }))?;
-        match within(&*self.0.clock, self.0.limits.deadline, answer).await {
-            Some(Ok(answer)) => answer,
+            Some(Ok(Err(error))) => Err(error),
             // Dropped unanswered: the pool was closed, or the job panicked.
-            Some(Err(oneshot::Canceled)) if self.0.lock().closed => Err(BackendErrorKind::Closed.into()),
+            Some(Err(oneshot::Canceled)) if self.shared.lock().closed => Err(BackendErrorKind::Closed.into()),
             Some(Err(oneshot::Canceled)) => Err(BackendErrorKind::Panicked.into()),
             None => {
                 // It was at work for most of this time, or others were: then there is too much to do, and nothing hangs.
-                self.0.relieve(self.0.limits.deadline / 2);
+                self.shared.relieve(self.shared.limits.deadline / 2);
                 let detail = "the PKCS#11 library did not come back in time";
                 Err(BackendError::new(BackendErrorKind::TimedOut).with_detail(detail))
             }
@@ -108,10 +171,14 @@ impl Pool {
     }
 
     fn submit(&self, job: Job) -> Result<(), BackendError> {
-        let shared = &self.0;
+        let shared = &self.shared;
         let mut state = shared.lock();
         if state.closed {
             return Err(BackendErrorKind::Closed.into());
+        }
+        if state.queue.len() >= shared.limits.queue {
+            // Those who gave up take no room.
+            state.queue.retain(Job::is_wanted);
         }
         if state.queue.len() >= shared.limits.queue {
             let detail = "too many calls wait for a session with the HSM";
@@ -132,23 +199,23 @@ impl Pool {
     /// many hang in the library still.
     pub(super) async fn close(&self) -> usize {
         let ended = {
-            let mut state = self.0.lock();
-            self.0.shut(&mut state);
+            let mut state = self.shared.lock();
             let (tell, ended) = oneshot::channel();
-            if !state.workers.is_empty() {
+            if !state.workers.is_empty() || (state.hanging == 0 && state.token.is_some()) {
                 state.ended.push(tell);
             }
+            self.shared.shut(&mut state);
             ended
         };
-        within(&*self.0.clock, self.0.limits.deadline, ended).await;
-        let state = self.0.lock();
+        within(&*self.shared.clock, self.shared.limits.deadline, ended).await;
+        let state = self.shared.lock();
         state.workers.len() + state.hanging
     }
 }
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        self.0.shut(&mut self.0.lock());
+        self.shared.shut(&mut self.shared.lock());
     }
 }
 
@@ -161,8 +228,32 @@ impl Shared {
     fn shut(&self, state: &mut State) {
         state.closed = true;
         // Who waits for them is told so by their end.
-        state.queue.clear();
+        state.queue.retain(|job| job.caller.is_none());
         self.wake.notify_all();
+        if state.workers.is_empty()
+            && state.hanging == 0
+            && let Some(token) = state.token.take()
+        {
+            // There is no worker to do it, and it may block.
+            let ended = std::mem::take(&mut state.ended);
+            let thread = std::thread::Builder::new().name("pkcs11-end".to_owned());
+            let _ = thread.spawn(move || {
+                drop(token);
+                tell(ended);
+            });
+        }
+    }
+
+    /// Takes a job for which there need be no room, also when the pool is closed, as long as there is a worker.
+    fn submit_anyway(self: &Arc<Self>, job: Job) {
+        let mut state = self.lock();
+        if state.idle <= state.queue.len() && !state.closed {
+            // Those there are will do.
+            let _ = self.hire(&mut state);
+        }
+        state.queue.push_back(job);
+        drop(state);
+        self.wake.notify_one();
     }
 
     /// Replaces the workers that have been at one job for so long, where jobs wait.
@@ -192,16 +283,19 @@ impl Shared {
 
     /// Starts another worker, if there may be one.
     fn hire(self: &Arc<Self>, state: &mut State) -> Result<(), BackendError> {
-        if state.workers.len() >= self.limits.sessions {
+        let has_enough = || state.enough_until.is_some_and(|until| self.clock.monotonic() < until);
+        if state.workers.len() >= self.limits.sessions || (!state.workers.is_empty() && has_enough()) {
             return Ok(());
         }
+        let Some(token) = state.token.clone() else { return Err(BackendErrorKind::Closed.into()) };
         let id = state.next;
         state.next += 1;
         let shared = Arc::clone(self);
         let thread = std::thread::Builder::new().name(format!("pkcs11-{id}"));
-        match thread.spawn(move || shared.work(id)) {
+        match thread.spawn(move || shared.work(id, Seat::new(token))) {
             Ok(_) => {
                 state.workers.insert(id, None);
+                state.seated += 1;
                 Ok(())
             }
             // Those there are will do.
@@ -212,11 +306,12 @@ impl Shared {
         }
     }
 
-    fn work(self: Arc<Self>, id: u64) {
-        let mut seat = Seat::new(Arc::clone(&self.token));
+    fn work(self: Arc<Self>, id: u64, mut seat: Seat) {
         while let Some(job) = self.next(id) {
-            // The library's wrapper may panic; its session is then of unknown state.
-            if catch_unwind(AssertUnwindSafe(|| job(&mut seat))).is_err() {
+            let job = if seat.sit_down() { Some(job) } else { self.give_back(id, job) };
+            let Some(job) = job else { return };
+            if job.is_wanted() && catch_unwind(AssertUnwindSafe(|| (job.work)(&mut seat))).is_err() {
+                // The library's wrapper may panic; its session is then of unknown state.
                 seat.stand_up();
             }
             let mut state = self.lock();
@@ -225,13 +320,7 @@ impl Shared {
                 None => break,
             }
         }
-        let ended = self.leave(id, seat);
-        // Whoever waits for the end may then be the last to let go of the library.
-        drop(self);
-        for tell in ended {
-            // Nobody may wait any more.
-            let _ = tell.send(());
-        }
+        self.leave(id, seat);
     }
 
     /// The next job; `None` for a worker that is to end.
@@ -251,32 +340,63 @@ impl Shared {
         }
     }
 
-    /// Ends a worker. Gives who is to be told that it was the last.
-    fn leave(&self, id: u64, mut seat: Seat) -> Vec<oneshot::Sender<()>> {
-        let last = {
-            let mut state = self.lock();
-            if state.workers.contains_key(&id) {
-                state.closed && state.workers.len() == 1 && state.hanging == 0
-            } else {
-                state.hanging -= 1;
-                state.closed && state.workers.is_empty() && state.hanging == 0
-            }
-        };
-        if last {
-            seat.log_out();
+    /// Leaves a job to the other workers, for want of a session, and ends this one. Gives the job back when there are no
+    /// others, or when this one is not theirs any more.
+    fn give_back(&self, id: u64, job: Job) -> Option<Job> {
+        let mut state = self.lock();
+        if state.closed || state.workers.len() < 2 || state.workers.remove(&id).is_none() {
+            return Some(job);
+        }
+        state.seated -= 1;
+        state.enough_until = self.clock.monotonic().checked_add(ENOUGH);
+        state.queue.push_front(job);
+        drop(state);
+        self.wake.notify_one();
+        None
+    }
+
+    /// Ends a worker. The last one logs out, and lets go of the token.
+    fn leave(&self, id: u64, mut seat: Seat) {
+        let mut state = self.lock();
+        state.seated -= 1;
+        if state.closed && state.seated == 0 {
+            let parting = state.parting.take();
+            drop(state);
+            seat.log_out(parting);
+        } else if state.closed && state.parting.is_none() {
+            state.parting = seat.take();
+            drop(state);
+        } else {
+            drop(state);
         }
         drop(seat);
         let mut state = self.lock();
-        state.workers.remove(&id);
-        if state.closed && state.workers.is_empty() { std::mem::take(&mut state.ended) } else { Vec::new() }
+        if state.workers.remove(&id).is_none() {
+            state.hanging -= 1;
+        }
+        if !state.closed || !state.workers.is_empty() {
+            return;
+        }
+        let token = if state.hanging == 0 { state.token.take() } else { None };
+        let ended = std::mem::take(&mut state.ended);
+        drop(state);
+        drop(token);
+        tell(ended);
+    }
+}
+
+fn tell(ended: Vec<oneshot::Sender<()>>) {
+    for tell in ended {
+        // Nobody may wait any more.
+        let _ = tell.send(());
     }
 }
 
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pool")
-            .field("token", &self.0.token)
-            .field("limits", &self.0.limits)
+            .field("token", self.known.name())
+            .field("limits", &self.shared.limits)
             .finish_non_exhaustive()
     }
 }

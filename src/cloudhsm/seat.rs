@@ -18,11 +18,13 @@ const TRIES: usize = 3;
 pub(super) struct Seat {
     token: Arc<Token>,
     session: Option<Session>,
+    /// How often the library had been initialized again when the session was opened.
+    era: u64,
 }
 
 impl Seat {
     pub(super) const fn new(token: Arc<Token>) -> Self {
-        Self { token, session: None }
+        Self { token, session: None, era: 0 }
     }
 
     /// Logs in.
@@ -32,9 +34,11 @@ impl Seat {
         password: &KeyStorePassword,
         ticket: &Ticket,
     ) -> Result<Entered, LoginError> {
+        let token = Arc::clone(&self.token);
+        let _calling = token.module().calling();
         let session = open(&self.token).map_err(LoginError::Pkcs11)?;
         let entered = self.token.enter(&session, user, password, ticket)?;
-        self.session = Some(session);
+        self.keep(session);
         Ok(entered)
     }
 
@@ -42,14 +46,38 @@ impl Seat {
         &self.token
     }
 
-    /// Ends the session; the next call opens another.
-    pub(super) fn stand_up(&mut self) {
-        self.session = None;
+    /// Opens a session for the next call, if there is none. False when the token has no more to give.
+    pub(super) fn sit_down(&mut self) -> bool {
+        let token = Arc::clone(&self.token);
+        let _calling = token.module().calling();
+        self.session = self.take();
+        if self.session.is_some() || !self.token.is_entered() {
+            return true;
+        }
+        match self.open_entered() {
+            Ok(Ok(session)) => {
+                self.keep(session);
+                true
+            }
+            // The call will find out for itself.
+            Ok(Err(_)) => true,
+            Err(error) => class(&error) != Class::Exhausted,
+        }
     }
 
-    /// Lets go of the login, where this is the last session.
-    pub(super) fn log_out(&mut self) {
-        self.token.leave(self.session.as_ref());
+    /// Ends the session; the next call opens another.
+    pub(super) fn stand_up(&mut self) {
+        let token = Arc::clone(&self.token);
+        let _calling = token.module().calling();
+        drop(self.take());
+    }
+
+    /// Lets go of the login, where this is the last session, or this other one that was left over.
+    pub(super) fn log_out(&mut self, other: Option<Session>) {
+        let token = Arc::clone(&self.token);
+        let _calling = token.module().calling();
+        let session = self.take();
+        self.token.leave(session.as_ref().or(other.as_ref()));
     }
 
     /// Does something with a key; see [`perform`](Self::perform).
@@ -58,7 +86,7 @@ impl Seat {
         id: &BackingKeyId,
         mut work: impl FnMut(&Session, &Token, ObjectHandle) -> Result<Result<T, BackendError>, Pkcs11Error>,
     ) -> Result<T, BackendError> {
-        self.perform(|session, token| match token.keys.handle(session, id) {
+        self.perform(|session, token| match token.key(session, id) {
             Ok(handle) => work(session, token, handle),
             Err(NoKey::Told(error)) => Ok(Err(error)),
             Err(NoKey::Pkcs11(error)) => Err(error),
@@ -85,9 +113,15 @@ impl Seat {
         &mut self,
         work: impl FnOnce(&Session) -> Result<T, Pkcs11Error>,
     ) -> Result<T, Pkcs11Error> {
-        let session = match self.session.take() {
+        let token = Arc::clone(&self.token);
+        let _calling = token.module().calling();
+        let session = match self.take() {
             Some(session) => session,
-            None => open(&self.token)?,
+            None => {
+                let session = open(&self.token)?;
+                self.era = self.token.module().renewals();
+                session
+            }
         };
         let done = work(&session);
         self.session = Some(session);
@@ -98,39 +132,82 @@ impl Seat {
         &mut self,
         work: &mut impl FnMut(&Session, &Token) -> Result<Result<T, BackendError>, Pkcs11Error>,
     ) -> Result<Result<T, BackendError>, Pkcs11Error> {
-        let session = match self.session.take() {
+        let token = Arc::clone(&self.token);
+        let _calling = token.module().calling();
+        let session = match self.take() {
             Some(session) => session,
-            None => {
-                let session = open(&self.token)?;
-                match self.token.enter_again(&session) {
-                    Ok(()) => session,
-                    Err(LoginError::Pkcs11(error)) => return Err(error),
-                    Err(other) => return Ok(Err(not_logged_in(&other))),
-                }
-            }
+            None => match self.open_entered()? {
+                Ok(session) => session,
+                Err(error) => return Ok(Err(error)),
+            },
         };
         let done = work(&session, &self.token);
         self.session = Some(session);
         done
     }
 
+    fn keep(&mut self, session: Session) {
+        self.era = self.token.module().renewals();
+        self.session = Some(session);
+    }
+
+    /// The session, unless the library was initialized again since: it counts its handles anew, and this one may be that of
+    /// a session which another worker has opened, which must neither be used nor closed.
+    pub(super) fn take(&mut self) -> Option<Session> {
+        let session = self.session.take()?;
+        if self.era == self.token.module().renewals() {
+            return Some(session);
+        }
+        std::mem::forget(session);
+        None
+    }
+
+    /// A session that somebody is logged in with.
+    fn open_entered(&mut self) -> Result<Result<Session, BackendError>, Pkcs11Error> {
+        let session = open(&self.token)?;
+        let entered = self.token.enter_again(&session);
+        self.era = self.token.module().renewals();
+        match entered {
+            Ok(()) => Ok(Ok(session)),
+            Err(LoginError::Pkcs11(error)) => Err(error),
+            Err(other) => Ok(Err(not_logged_in(&other))),
+        }
+    }
+
     /// Mends what an error says is broken, or gives up.
     fn recover(&mut self, error: Pkcs11Error) -> Result<(), BackendError> {
         match class(&error) {
             Class::Session | Class::Reopen(_) => self.stand_up(),
-            Class::LogIn => {
-                // Logged in to again when the next session is opened.
-                self.stand_up();
+            // A handle may be invalid because the login is gone, and a session of which nobody is logged in is no lost one.
+            Class::LogIn | Class::FindAgain => {
+                self.token.keys.forget_handles();
+                let token = Arc::clone(&self.token);
+                let _calling = token.module().calling();
+                // Where that fails, the session is closed, and whoever opens the next one is told why.
+                if let Some(session) = self.take()
+                    && self.token.enter_again(&session).is_ok()
+                {
+                    self.session = Some(session);
+                }
             }
             Class::Initialize => {
-                self.stand_up();
                 self.token.module().initialize_again().map_err(told)?;
+                self.stand_up();
                 self.token.keys.forget_handles();
+                // Slots may be numbered anew, and ours be another token's. One that is missing is found so when a session
+                // is opened.
+                let _ = self.token.locate_again();
             }
-            Class::FindAgain => self.token.keys.forget_handles(),
             Class::Exhausted | Class::GiveUp(_) => return Err(told(error)),
         }
         Ok(())
+    }
+}
+
+/// Closes the session, if it is its own still.
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.stand_up();
     }
 }
 

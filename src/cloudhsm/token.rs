@@ -1,18 +1,19 @@
 //! A token: where its keys are used.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use cryptoki::context::Pkcs11;
-use cryptoki::error::Error as Pkcs11Error;
+use cryptoki::context::{Function, Pkcs11};
+use cryptoki::error::{Error as Pkcs11Error, RvError};
+use cryptoki::object::ObjectHandle;
 use cryptoki::session::Session;
 use cryptoki::slot::{Slot, TokenInfo};
 
-use super::keys::{KeyNames, KeyTable};
-use super::login::{Entered, LoginError, Ticket, TokenLogin, User};
+use super::keys::{KeyNames, KeyTable, NoKey};
+use super::login::{Entered, LoginError, Ticket, TokenLogin, User, is_logged_in, is_refusal};
 use super::module::Module;
-use crate::backend::KeyStorePassword;
+use crate::backend::{BackendErrorKind, BackingKeyId, KeyStorePassword};
 
 /// Which token of a library is meant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -53,14 +54,34 @@ impl From<Pkcs11Error> for NoToken {
     }
 }
 
+/// What is known of a token as long as it is meant, whether it is used or let go of.
+#[derive(Clone)]
+pub(super) struct Known {
+    name: TokenName,
+    login: TokenLogin,
+}
+
+impl Known {
+    pub(super) const fn name(&self) -> &TokenName {
+        &self.name
+    }
+
+    pub(super) const fn login(&self) -> &TokenLogin {
+        &self.login
+    }
+}
+
 /// A token that was found, and what all its sessions share.
 pub(super) struct Token {
     module: Module,
-    name: TokenName,
+    known: Known,
     slot: Mutex<Slot>,
-    login: TokenLogin,
+    /// Which of the logins the handles of keys belong to.
+    logins: AtomicU64,
     /// Whether this store shares in the login.
     entered: AtomicBool,
+    /// Who is to be logged in when the token can be, which it could not.
+    later: Mutex<Option<(User, KeyStorePassword)>>,
     pub(super) keys: KeyTable,
 }
 
@@ -70,11 +91,20 @@ impl Token {
         let slot = locate(module.pkcs11(), &name)?;
         let login = module.logins().of(slot.id());
         let keys = KeyTable::new(names);
-        Ok(Self { module, name, slot: Mutex::new(slot), login, entered: AtomicBool::new(false), keys })
+        let (known, slot) = (Known { name, login }, Mutex::new(slot));
+        Ok(Self {
+            module,
+            known,
+            slot,
+            logins: AtomicU64::new(0),
+            entered: AtomicBool::new(false),
+            later: Mutex::default(),
+            keys,
+        })
     }
 
-    pub(super) const fn name(&self) -> &TokenName {
-        &self.name
+    pub(super) const fn known(&self) -> &Known {
+        &self.known
     }
 
     pub(super) const fn module(&self) -> &Module {
@@ -92,12 +122,12 @@ impl Token {
 
     /// Looks for the token again: a library that was initialized again may have put it into another slot.
     pub(super) fn locate_again(&self) -> Result<(), NoToken> {
-        let slot = locate(self.module.pkcs11(), &self.name)?;
+        let slot = locate(self.module.pkcs11(), &self.known.name)?;
         *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = slot;
         Ok(())
     }
 
-    /// Logs in, or shares in the login of another store.
+    /// Logs in, or shares in the login of another store. Unless it is refused, it is tried again with the next session.
     pub(super) fn enter(
         &self,
         session: &Session,
@@ -105,29 +135,77 @@ impl Token {
         password: &KeyStorePassword,
         ticket: &Ticket,
     ) -> Result<Entered, LoginError> {
-        let entered = self.login.enter(session, user, password, ticket)?;
+        self.enter_for(&mut self.later(), session, user, password, ticket)
+    }
+
+    /// `later` is held meanwhile, so that the store enters once.
+    fn enter_for(
+        &self,
+        later: &mut Option<(User, KeyStorePassword)>,
+        session: &Session,
+        user: &User,
+        password: &KeyStorePassword,
+        ticket: &Ticket,
+    ) -> Result<Entered, LoginError> {
+        let entered = self.known.login.enter(session, user, password, ticket);
+        let is_for_later = match &entered {
+            Ok(_) | Err(LoginError::Refused) => false,
+            Err(LoginError::Pkcs11(error)) => !is_refusal(error),
+            Err(_) => true,
+        };
+        *later = is_for_later.then(|| (user.clone(), password.clone()));
+        let entered = entered?;
+        self.logins.fetch_max(self.known.login.logins(), Ordering::AcqRel);
         self.entered.store(true, Ordering::Release);
         Ok(entered)
     }
 
-    /// Logs in again where the login was lost.
+    /// Logs in again where the login was lost, unless another store has done it, and for the first time where it could not
+    /// be before.
     pub(super) fn enter_again(&self, session: &Session) -> Result<(), LoginError> {
-        if self.login.again(session)? == Entered::LoggedIn {
-            // What was found belonged to the sessions that are gone.
+        let mut later = self.later();
+        if let Some((user, password)) = later.take() {
+            let ticket = Ticket::default();
+            return self.enter_for(&mut later, session, &user, &password, &ticket).map(drop);
+        }
+        drop(later);
+        self.known.login.again(session)?;
+        let logins = self.known.login.logins();
+        if self.logins.fetch_max(logins, Ordering::AcqRel) < logins {
+            // What was found belonged to the sessions that are gone; its handles may be those of other keys by now.
             self.keys.forget_handles();
         }
         Ok(())
     }
 
+    /// The handle of a key. None is said to be missing by a token that shows nothing any more, since nobody is logged in
+    /// or it is not there itself.
+    pub(super) fn key(&self, session: &Session, id: &BackingKeyId) -> Result<ObjectHandle, NoKey> {
+        let found = self.keys.handle(session, id);
+        if let Err(NoKey::Told(error)) = &found
+            && error.kind() == BackendErrorKind::KeyNotFound
+        {
+            if !is_logged_in(session)? {
+                return Err(Pkcs11Error::Pkcs11(RvError::UserNotLoggedIn, Function::FindObjects).into());
+            }
+            self.info()?;
+        }
+        found
+    }
+
     /// Lets go of the login, at the end.
     pub(super) fn leave(&self, session: Option<&Session>) {
         if self.entered.swap(false, Ordering::AcqRel) {
-            self.login.leave(session);
+            self.known.login.leave(session);
         }
     }
 
     pub(super) const fn login(&self) -> &TokenLogin {
-        &self.login
+        self.known.login()
+    }
+
+    fn later(&self) -> MutexGuard<'_, Option<(User, KeyStorePassword)>> {
+        self.later.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn is_entered(&self) -> bool {
@@ -166,7 +244,7 @@ impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Token")
             .field("module", &self.module)
-            .field("name", &self.name)
+            .field("name", &self.known.name)
             .finish_non_exhaustive()
     }
 }

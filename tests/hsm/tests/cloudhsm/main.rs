@@ -1,12 +1,16 @@
 //! CloudHSM key stores on tokens of SoftHSM, each test in a process of its own.
 #![expect(clippy::unwrap_used, reason = "tests, in helpers too")]
 
+mod calls;
 mod codes;
 mod conforming;
 mod crash;
 mod keys;
 mod login;
+mod lost_sessions;
 mod proxied;
 mod rotation;
 mod setup;
+mod sharing;
+mod threads;
 mod vault;
