@@ -13,4 +13,7 @@ mod rotation;
 mod setup;
 mod sharing;
 mod threads;
+mod tokens;
+mod values;
 mod vault;
+mod vectors;
