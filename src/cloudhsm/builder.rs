@@ -183,11 +183,11 @@ impl CloudHsmBuilder {
     pub fn build(self) -> Result<CloudHsmCluster, InvalidSetup> {
         let missing = |setting| InvalidSetup::Missing { setting };
         let library = self.library.ok_or_else(|| missing("library"))?;
-        let id = self.cluster_id.ok_or_else(|| missing("cluster_id"))?;
-        let password = self.password.ok_or_else(|| missing("password"))?;
         if self.tokens.is_empty() {
             return Err(missing("token"));
         }
+        let id = self.cluster_id.ok_or_else(|| missing("cluster_id"))?;
+        let password = self.password.ok_or_else(|| missing("password"))?;
         self.tokens.iter().try_for_each(check)?;
         let name = self.user.unwrap_or_else(|| USER.to_owned());
         if name.is_empty() || name.contains([':', '\0']) {

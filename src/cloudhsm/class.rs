@@ -16,6 +16,9 @@ use cryptoki::error::{Error as Pkcs11Error, RvError};
 
 use crate::backend::{BackendError, BackendErrorKind as Kind};
 
+#[cfg(test)]
+mod tests;
+
 /// What is to be done about a call that failed, before it is tried again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Class {
@@ -182,8 +185,28 @@ fn of_value(value: RvError, function: Function) -> Class {
 
 /// What the caller is told.
 pub(super) fn told(error: Pkcs11Error) -> BackendError {
-    let kind = kind(class(&error));
-    // The function and the name of the value: neither holds anything of a request.
-    let detail = error.to_string();
-    BackendError::new(kind).with_detail(detail)
+    BackendError::new(kind(class(&error))).with_detail(text(&error))
+}
+
+/// The error as one looks it up: the function and the value by the names that the standard has for them. Neither holds
+/// anything of a request.
+pub(super) fn text(error: &Pkcs11Error) -> String {
+    match error {
+        Pkcs11Error::Pkcs11(RvError::VendorDefined(value) | RvError::UnknownErrorCode(value), function) => {
+            format!("C_{function:?}: {value:#x}")
+        }
+        Pkcs11Error::Pkcs11(value, function) => {
+            let words = format!("{value:?}");
+            let mut name = String::from("CKR");
+            for letter in words.chars() {
+                if letter.is_ascii_uppercase() {
+                    name.push('_');
+                }
+                name.push(letter.to_ascii_uppercase());
+            }
+            format!("C_{function:?}: {name}")
+        }
+        Pkcs11Error::LibraryLoading(error) => error.to_string(),
+        other => other.to_string(),
+    }
 }

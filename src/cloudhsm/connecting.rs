@@ -6,7 +6,7 @@ use cryptoki::context::Function;
 use cryptoki::error::{Error as Pkcs11Error, RvError};
 use futures_channel::oneshot;
 
-use super::class::{Class, class, told};
+use super::class::{Class, class, text, told};
 use super::cluster::{CloudHsmCluster, PasswordRotation, Seen, Settings};
 use super::connection::{HsmConnection, Member};
 use super::login::{Entered, LoginError, Ticket, is_refusal};
@@ -14,12 +14,15 @@ use super::module::Module;
 use super::password::Keeper;
 use super::pool::Pool;
 use super::rotating::rotate;
-use super::token::{NoToken, Token};
+use super::token::{NoToken, Token, TokenName};
 use crate::backend::{
     BackendError, BackendErrorKind, ConnectReason, ConnectRequest, ConnectionError,
     ConnectionErrorCode as Code, CustomKeyStoreType, KeyStorePassword,
 };
 use crate::clock::within;
+
+/// More names than that no detail has.
+const MAX_SHOWN: usize = 10;
 
 pub(super) async fn connect(
     cluster: &CloudHsmCluster,
@@ -175,9 +178,12 @@ async fn enter(settings: &Settings, pool: &Pool, password: KeyStorePassword) -> 
     let entered = pool.call(move |seat| Ok(seat.enter(&user, &password, &ticket))).await;
     match entered {
         Ok(Ok(entered)) => Ok(entered),
-        Ok(Err(error)) => Err(login_failed(error)),
-        Err(error) if waiting.0.take() => Err(Attempt::Untried(failed(error))),
-        Err(error) => Err(Attempt::Unknown(failed(error))),
+        Ok(Err(error)) => Err(login_failed(pool.token().name(), error)),
+        Err(error) => {
+            let untried = waiting.0.take();
+            let explained = not_entered(pool.token().name(), error);
+            Err(if untried { Attempt::Untried(explained) } else { Attempt::Unknown(explained) })
+        }
     }
 }
 
@@ -196,39 +202,46 @@ async fn log_in_to_others(settings: &Settings, others: &[Pool], keeper: &mut Kee
     }
 }
 
-fn login_failed(error: LoginError) -> Attempt {
-    let explained = |code, detail: String| ConnectionError::new(code).with_detail(detail);
+fn not_entered(name: &TokenName, error: BackendError) -> ConnectionError {
+    let detail = of_token(name, error.detail().unwrap_or("no login"));
+    failed(error).with_detail(detail)
+}
+
+fn of_token(name: &TokenName, detail: &str) -> String {
+    format!("the token of {name}: {detail}")
+}
+
+fn login_failed(name: &TokenName, error: LoginError) -> Attempt {
+    let explained = |code, detail: &str| ConnectionError::new(code).with_detail(of_token(name, detail));
     match error {
-        LoginError::OtherUser(name) => Attempt::Untried(explained(
+        LoginError::OtherUser(user) => Attempt::Untried(explained(
             Code::UserLoggedIn,
-            format!(
-                "another custom key store of this process is logged in to this token as {name:?}; PKCS#11 allows one user \
-                 in a process"
+            &format!(
+                "another custom key store of this process is logged in as {user:?}; PKCS#11 allows one user in a process"
             ),
         )),
         LoginError::OtherPassword => Attempt::Elsewhere(explained(
             Code::UserLoggedIn,
             "another custom key store of this process is logged in as this user with another password; which one is \
-             right only a login would show"
-                .to_owned(),
+             right only a login would show",
         )),
         LoginError::Stranger => Attempt::Untried(explained(
             Code::UserLoggedIn,
-            "something else in this process is logged in to this token already".to_owned(),
+            "something else in this process is logged in already",
         )),
-        LoginError::TooLate => Attempt::Untried(explained(
-            Code::NetworkErrors,
-            "the PKCS#11 library did not come back in time".to_owned(),
-        )),
+        LoginError::TooLate => {
+            Attempt::Untried(explained(Code::NetworkErrors, "the PKCS#11 library did not come back in time"))
+        }
         LoginError::Refused => Attempt::Untried(explained(
             Code::InvalidCredentials,
-            "the password was refused before, and is not tried again before the store is told one".to_owned(),
+            "the password was refused before; it is not tried again until the store is told one by an update, which may \
+             be the same",
         )),
         LoginError::Pkcs11(error) => {
             let (refusal, code) = (is_refusal(&error), login_code(&error));
             // Only the login itself shows the password.
             let untried = !matches!(error, Pkcs11Error::Pkcs11(_, Function::Login));
-            let explained = ConnectionError::new(code).with_detail(error.to_string()).with_source(told(error));
+            let explained = explained(code, &text(&error)).with_source(told(error));
             match (refusal, untried) {
                 (true, _) => Attempt::Refused(explained),
                 (_, true) => Attempt::Untried(explained),
@@ -264,22 +277,34 @@ fn code(error: &Pkcs11Error) -> Code {
 
 fn no_library(settings: &Settings, error: Pkcs11Error) -> ConnectionError {
     let library = settings.library.display();
-    let detail = format!("the PKCS#11 library {library} cannot be used: {error}");
+    let detail = format!("the PKCS#11 library {library} cannot be used: {}", text(&error));
     ConnectionError::new(code(&error)).with_detail(detail).with_source(told(error))
 }
 
-fn no_token(name: &super::token::TokenName, error: NoToken) -> ConnectionError {
+fn no_token(name: &TokenName, error: NoToken) -> ConnectionError {
     match error {
-        NoToken::Missing(0) => ConnectionError::new(Code::InsufficientCloudhsmHsms)
+        NoToken::None => ConnectionError::new(Code::InsufficientCloudhsmHsms)
             .with_detail("the PKCS#11 library shows no token at all"),
-        NoToken::Missing(among) => ConnectionError::new(Code::ClusterNotFound)
-            .with_detail(format!("none of the PKCS#11 library's {among} tokens has {name}")),
+        NoToken::Missing(others) => ConnectionError::new(Code::ClusterNotFound)
+            .with_detail(format!("the PKCS#11 library shows no token of {name}, but {}", shown(&others))),
         NoToken::Ambiguous => {
             internal("").with_detail(format!("more than one of the PKCS#11 library's tokens has {name}"))
         }
         NoToken::Pkcs11(error) => {
-            ConnectionError::new(code(&error)).with_detail(error.to_string()).with_source(told(error))
+            ConnectionError::new(code(&error)).with_detail(text(&error)).with_source(told(error))
         }
+    }
+}
+
+/// Says which tokens there are.
+fn shown(tokens: &[TokenName]) -> String {
+    let names: Vec<_> = tokens.iter().take(MAX_SHOWN).map(TokenName::to_string).collect();
+    let (names, more) = (names.join(", "), tokens.len().saturating_sub(MAX_SHOWN));
+    match (tokens.len(), more) {
+        (0, _) => "none that is initialized".to_owned(),
+        (1, _) => format!("one of {names}"),
+        (count, 0) => format!("{count} others: {names}"),
+        (count, more) => format!("{count} others: {names} and {more} more"),
     }
 }
 

@@ -40,8 +40,10 @@ impl fmt::Display for TokenName {
 /// Why there is no such token.
 #[derive(Debug)]
 pub(super) enum NoToken {
-    /// None of this name, among so many.
-    Missing(usize),
+    /// No slot has one.
+    None,
+    /// None of this name, though these are initialized; said in the same way.
+    Missing(Vec<TokenName>),
     /// More than one has this name.
     Ambiguous,
     /// What the library answers.
@@ -222,22 +224,28 @@ impl Drop for Token {
 
 fn locate(pkcs11: &Pkcs11, name: &TokenName) -> Result<Slot, NoToken> {
     let slots = pkcs11.get_slots_with_token()?;
-    let among = slots.len();
-    let mut found = None;
+    if slots.is_empty() {
+        return Err(NoToken::None);
+    }
+    let (mut found, mut others) = (None, Vec::new());
     for slot in slots {
-        let is_it = match name {
-            TokenName::Slot(number) => slot.id() == *number,
-            // One that cannot be asked is none that can be used.
-            TokenName::Label(label) => pkcs11.get_token_info(slot).is_ok_and(|info| info.label() == label),
-            TokenName::Serial(serial) => {
-                pkcs11.get_token_info(slot).is_ok_and(|info| info.serial_number() == serial)
-            }
+        // One that cannot be asked is none that can be used, unless it is meant whatever it is.
+        let info = pkcs11.get_token_info(slot).ok();
+        let its_name = match (name, &info) {
+            (TokenName::Slot(_), _) => TokenName::Slot(slot.id()),
+            (TokenName::Label(_), Some(info)) => TokenName::Label(info.label().to_owned()),
+            (TokenName::Serial(_), Some(info)) => TokenName::Serial(info.serial_number().to_owned()),
+            (TokenName::Label(_) | TokenName::Serial(_), None) => continue,
         };
-        if is_it && found.replace(slot).is_some() {
-            return Err(NoToken::Ambiguous);
+        if its_name == *name {
+            if found.replace(slot).is_some() {
+                return Err(NoToken::Ambiguous);
+            }
+        } else if info.is_some_and(|info| info.token_initialized()) {
+            others.push(its_name);
         }
     }
-    found.ok_or(NoToken::Missing(among))
+    found.ok_or(NoToken::Missing(others))
 }
 
 impl fmt::Debug for Token {

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use cryptoki::session::UserType;
 use cryptoki::types::AuthPin;
-use custom_key_store::backend::{Backend as _, BackendErrorKind, ConnectReason, ConnectionErrorCode as Code};
+use custom_key_store::backend::{
+    Backend as _, BackendErrorKind, CloudHsmClusterId, ConnectReason, ConnectionErrorCode as Code,
+};
 use custom_key_store::clock::ManualClock;
-use custom_key_store::cloudhsm::{LoginForm, TokenName};
+use custom_key_store::cloudhsm::{CloudHsmCluster, InvalidSetup, LoginForm, TokenName};
 use custom_key_store::{ErrorKind, KeyStore, NewKey, StoreName};
 use custom_key_store_hsm::cryptoki_sys::{
     CKR_DEVICE_ERROR, CKR_DEVICE_REMOVED, CKR_OK, CKR_USER_PIN_NOT_INITIALIZED,
@@ -25,7 +27,8 @@ fn a_wrong_password_is_invalid_credentials() {
     alone(|hsm| {
         block_on(async {
             let store = ephemeral(cluster(hsm).password(password("wrong1234")));
-            let (mut store, _) = fails(store, Code::InvalidCredentials).await;
+            let (mut store, detail) = fails(store, Code::InvalidCredentials).await;
+            assert_eq!(detail, r#"the token of label "first": C_Login: CKR_PIN_INCORRECT"#);
             tell(&mut store, &hsm.token().pin()).await;
             works(store).await;
         });
@@ -149,12 +152,25 @@ fn another_password_of_another_store_is_not_tried() {
 fn a_cluster_whose_token_is_not_there_is_not_found() {
     alone(|hsm| {
         block_on(async {
-            for name in [TokenName::Label("second".to_owned()), TokenName::Serial("1234".to_owned())] {
+            for name in [TokenName::Label("absent".to_owned()), TokenName::Serial("1234".to_owned())] {
                 let expected = name.to_string();
                 let other = named(hsm.shim().library(), hsm.token(), name);
                 let (_, detail) = fails(ephemeral(other), Code::ClusterNotFound).await;
                 assert!(detail.contains(&expected), "{detail}");
             }
+            let absent =
+                || ephemeral(named(hsm.shim().library(), hsm.token(), TokenName::Label("absent".to_owned())));
+            // SoftHSM shows one more, which is not initialized.
+            let (_, detail) = fails(absent(), Code::ClusterNotFound).await;
+            assert!(detail.ends_with(r#"no token of label "absent", but one of label "first""#), "{detail}");
+            let second = hsm.another("second");
+            let (_, detail) = fails(absent(), Code::ClusterNotFound).await;
+            assert!(detail.contains("but 2 others: label \""), "{detail}");
+            assert!(detail.contains("\"first\"") && detail.contains("\"second\""), "{detail}");
+            hsm.token().take_away();
+            second.take_away();
+            let (_, detail) = fails(absent(), Code::ClusterNotFound).await;
+            assert!(detail.ends_with("but none that is initialized"), "{detail}");
         });
     });
 }
@@ -329,4 +345,19 @@ fn a_vault_that_fails_is_an_internal_error() {
             works(store).await;
         });
     });
+}
+
+#[test]
+fn what_is_missing_is_named_in_the_documented_order() {
+    let token = || TokenName::Label("first".to_owned());
+    let id = || CloudHsmClusterId::new("cluster-abcdefghij2").unwrap();
+    let empty = CloudHsmCluster::builder;
+    for (builder, expected) in [
+        (empty(), "library"),
+        (empty().library("x.so"), "token"),
+        (empty().library("x.so").token(token()), "cluster_id"),
+        (empty().library("x.so").token(token()).cluster_id(id()), "password"),
+    ] {
+        assert_eq!(builder.build().unwrap_err(), InvalidSetup::Missing { setting: expected });
+    }
 }
