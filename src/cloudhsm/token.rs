@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cryptoki::context::{Function, Pkcs11};
 use cryptoki::error::{Error as Pkcs11Error, RvError};
@@ -60,12 +60,51 @@ impl From<Pkcs11Error> for NoToken {
 #[derive(Clone)]
 pub(super) struct Known {
     name: TokenName,
+    described: Arc<Description>,
     login: TokenLogin,
+}
+
+/// What a token said of itself.
+#[derive(Debug, Clone)]
+pub(super) struct Description {
+    /// Label and serial number: which of several it is, to people.
+    pub(super) id: String,
+    pub(super) vendor: Option<String>,
+    pub(super) model: String,
+}
+
+impl Description {
+    pub(super) fn new(info: &TokenInfo) -> Self {
+        let (label, serial, vendor) = (info.label(), info.serial_number(), info.manufacturer_id());
+        let versions = format!("hardware {}, firmware {}", info.hardware_version(), info.firmware_version());
+        Self {
+            id: if serial.is_empty() { label.to_owned() } else { format!("{label} ({serial})") },
+            vendor: (!vendor.is_empty()).then(|| vendor.to_owned()),
+            model: match info.model() {
+                "" => versions,
+                model => format!("{model}, {versions}"),
+            },
+        }
+    }
+
+    /// Of one that has said nothing yet.
+    pub(super) fn unknown(name: &TokenName) -> Self {
+        let id = match name {
+            TokenName::Label(name) | TokenName::Serial(name) => name.clone(),
+            TokenName::Slot(_) => name.to_string(),
+        };
+        Self { id, vendor: None, model: "unknown".to_owned() }
+    }
 }
 
 impl Known {
     pub(super) const fn name(&self) -> &TokenName {
         &self.name
+    }
+
+    /// What it said of itself when it was found.
+    pub(super) fn described(&self) -> &Description {
+        &self.described
     }
 
     pub(super) const fn login(&self) -> &TokenLogin {
@@ -93,7 +132,11 @@ impl Token {
         let slot = locate(module.pkcs11(), &name)?;
         let login = module.logins().of(slot.id());
         let keys = KeyTable::new(names);
-        let (known, slot) = (Known { name, login }, Mutex::new(slot));
+        let described = module
+            .pkcs11()
+            .get_token_info(slot)
+            .map_or_else(|_| Description::unknown(&name), |info| Description::new(&info));
+        let (known, slot) = (Known { name, described: Arc::new(described), login }, Mutex::new(slot));
         Ok(Self {
             module,
             known,

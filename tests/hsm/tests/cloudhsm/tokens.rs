@@ -35,6 +35,11 @@ async fn connected(hsm: &Hsm, second: &Token, clock: &ManualClock) -> Arc<dyn Co
     connect(&cluster).await.unwrap()
 }
 
+fn serial(hsm: &Hsm, token: &Token) -> String {
+    let context = hsm.initialized(hsm.shim().library());
+    context.get_token_info(token.slot(&context)).unwrap().serial_number().to_owned()
+}
+
 fn slot(hsm: &Hsm, token: &Token) -> Slot {
     token.slot(&hsm.initialized(hsm.shim().library()))
 }
@@ -152,13 +157,35 @@ fn health_is_that_of_each_token() {
             let connection = connected(hsm, &second, &clock).await;
             let reading = health(&*connection).await.unwrap();
             assert_eq!((reading.instances.len(), reading.status()), (2, HealthStatus::Active));
-            assert_ne!(reading.instances[0].id, reading.instances[1].id);
+            assert_eq!(reading.vendor, "SoftHSM project");
+            let ids: Vec<_> = reading.instances.iter().map(|instance| instance.id.clone()).collect();
+            let serials = [hsm.token(), &second].map(|token| serial(hsm, token));
+            assert_eq!(ids, [format!("first ({})", serials[0]), format!("second ({})", serials[1])]);
+            let model = reading.instances[1].model.clone();
+            assert!(model.starts_with("SoftHSM v2, hardware 2."), "{model}");
             shim.only_in("C_GenerateRandom", slot(hsm, &second));
             shim.fail("C_GenerateRandom", Failure::new(CKR_DEVICE_ERROR));
             let reading = health(&*connection).await.unwrap();
             assert_eq!(reading.status(), HealthStatus::Degraded);
             assert_eq!(reading.instances[0].status, HealthStatus::Active);
             assert_eq!(reading.instances[1].status, HealthStatus::Unavailable);
+            // It is still called the same.
+            let now: Vec<_> = reading.instances.iter().map(|instance| instance.id.clone()).collect();
+            assert_eq!((now, &reading.instances[1].model), (ids, &model));
+            assert_eq!(reading.vendor, "SoftHSM project");
+        });
+    });
+}
+
+/// One token by two names is one instance too many, but no id of two.
+#[test]
+fn no_id_is_in_a_report_twice() {
+    alone(|hsm| {
+        let serial = TokenName::Serial(serial(hsm, hsm.token()));
+        on_one_thread(async {
+            let connection = connect(&cluster(hsm).token(serial).build().unwrap()).await.unwrap();
+            let reading = health(&*connection).await.unwrap();
+            assert_eq!(reading.instances[1].id, format!("{} #2", reading.instances[0].id));
         });
     });
 }
@@ -187,6 +214,9 @@ fn a_token_that_is_missing_from_the_beginning_is_seen_in_health_and_not_forgotte
             let reading = health(&*connection).await.unwrap();
             let statuses: Vec<_> = reading.instances.iter().map(|instance| instance.status).collect();
             assert_eq!(statuses, [HealthStatus::Active, HealthStatus::Unavailable]);
+            // All that is known of it.
+            let missing = &reading.instances[1];
+            assert_eq!((&*missing.id, &*missing.model), ("second", "unknown"));
             // A key that the first alone had would be missing when it fails.
             assert_eq!(generate(&*connection).await, Err(Kind::Unsupported));
         });
