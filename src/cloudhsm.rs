@@ -21,6 +21,19 @@
 //! # Ok(()) }
 //! ```
 //!
+//! Only AWS's clusters have an id of AWS's. Who has another HSM invents one, once for each: `cluster-` and 11 to 16
+//! letters and digits from 2 to 7, such as `cluster-mainhsmroom`. The HSM is not asked about it.
+//!
+//! # The library
+//!
+//! It reads its own configuration when it is loaded, and where that is from the environment: `SOFTHSM2_CONF` of SoftHSM,
+//! for instance. Such variables are set before the program starts; a program that sets them itself may be too late, and
+//! may not while it has other threads. A library that cannot be loaded, because its path is wrong perhaps, is
+//! `INTERNAL_ERROR` with its path.
+//!
+//! SoftHSM reads a token when it is initialized. A PIN that another process has changed since (`softhsm2-util`, say) it
+//! notices only after the last store of this process that uses it has disconnected.
+//!
 //! # Keys
 //!
 //! Those that a store makes are AES-256 keys of the token: sensitive, not extractable, labelled with the ARN of their

@@ -49,7 +49,9 @@ pub struct CloudHsmBuilder {
 
 impl CloudHsmBuilder {
     /// The vendor's PKCS#11 library. Required. It is loaded into this process, once, whoever uses it: it must be
-    /// trusted as the process itself is.
+    /// trusted as the process itself is. That is done by connecting, which fails as `INTERNAL_ERROR` where there is none.
+    ///
+    /// What it reads from the environment, such as `SOFTHSM2_CONF`, is to be set before the program starts.
     pub fn library(mut self, path: impl Into<PathBuf>) -> Self {
         self.library = Some(path.into());
         self
@@ -65,7 +67,8 @@ impl CloudHsmBuilder {
         self
     }
 
-    /// Which cluster it is, as the store's description says it. Required.
+    /// Which cluster it is, as the store's description says it. Required. Nobody checks it: who has no cluster of AWS's
+    /// invents one, such as `cluster-mainhsmroom`.
     pub fn cluster_id(mut self, id: CloudHsmClusterId) -> Self {
         self.cluster_id = Some(id);
         self
