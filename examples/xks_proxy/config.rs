@@ -93,7 +93,7 @@ pub(crate) struct Key {
     pub(crate) bytes: Option<String>,
 }
 
-/// A token whose keys are served.
+/// A token whose keys are served. The table in `main.rs` says what each member is.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Pkcs11 {

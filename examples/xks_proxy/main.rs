@@ -5,7 +5,7 @@
 //! cargo run --example xks_proxy -- --config proxy.toml --listen 127.0.0.1:8443 --log
 //! ```
 //!
-//! With `--log` each request is a line on standard error. The keys live in the memory of this process, where an HSM
+//! With `--log` each request is a line on standard error. Software keys live in the memory of this process, where an HSM
 //! would keep them to itself: a key manager to test with. They are gone when the process ends, unless they are kept in a
 //! sealed file. All that the configuration can say, with what holds where it is silent:
 //!
@@ -30,18 +30,26 @@
 //! regions = ["us-east-1"]
 //! # credentials = ["credentials.json"] # of the KMS console's form, two while one takes over; absent: a new one
 //! # keys_file = "keys.sealed"          # where keys without `bytes` are kept; absent: nowhere, they are new at each start
-//! # pkcs11 = { library = "/usr/lib/softhsm/libsofthsm2.so", token = "root keys", password_file = "pin" }
-//! #                                    # the keys are those of an HSM; also: user, health_key, keys_by ("label" or "id"),
-//! #                                    # aws_cloudhsm
 //! # rate_limit = { per_second = 1800 } # of requests, after authentication; burst as above; absent: none
 //!
+//! # [tenant.pkcs11]                    # absent: software keys; with it the keys are those of a token, and no keys_file
+//! # library = "/usr/lib/softhsm/libsofthsm2.so"         # string, required: the vendor's PKCS#11 library
+//! # token = "root keys"                # string, required: the token's label
+//! # password_file = "pin"              # string, required: the file of the user's password
+//! # user = "kmsuser"                   # string: the user's name, for aws_cloudhsm
+//! # health_key = "probe"               # string: a key for health checks, not offered; absent: they draw random bytes
+//! # keys_by = "label"                  # string: what an id says: "label", or "id" (CKA_ID in lower-case hexadecimal)
+//! # aws_cloudhsm = false               # boolean: as the library of AWS CloudHSM wants it
+//!
 //! [[tenant.key]]
-//! id = "usable"
+//! id = "usable"                        # of a token's key there are id and principals alone: the token says the rest
 //! # usages = ["ENCRYPT", "DECRYPT"]
 //! # enabled = true
 //! # principals = ["arn:aws:iam::111122223333:role/Payroll"]     # who may use it; absent: everybody
 //! # bytes = "64 hexadecimal digits"    # absent: random, and kept in the file of keys
 //! ```
+//!
+//! Relative paths, that of `password_file` among them, are relative to the working directory, not to the configuration.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "an example shows what happens")]
 
 mod config;
@@ -49,10 +57,12 @@ mod key_file;
 mod tenant;
 
 use std::error::Error;
+use std::fmt::{self, Display};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use config::{Limits, Tls, settings};
+use custom_key_store::backend::UriPath;
 use custom_key_store::xks::proxy::{
     ClientIdentity, Proxy, ServeOptions, ServerCertificate, TlsOptions, serve,
 };
@@ -95,7 +105,9 @@ async fn run() -> Result<(), Box<dyn Error>> {
         _ => None,
     };
     for tenant in settings.tenant {
-        builder = builder.tenant(tenant_of(tenant, sealer.clone(), &format!("{scheme}://{address}")).await?);
+        let path = tenant.path.clone();
+        let made = tenant_of(tenant, sealer.clone(), &format!("{scheme}://{address}")).await;
+        builder = builder.tenant(made.map_err(|error| InTenant { path, error })?);
     }
     let (serving, handle) = serve(listener, builder.build()?, options);
     println!(
@@ -111,6 +123,25 @@ async fn run() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// What is wrong with one tenant.
+#[derive(Debug)]
+struct InTenant {
+    path: UriPath,
+    error: Box<dyn Error>,
+}
+
+impl Display for InTenant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "tenant {}: {}", self.path, self.error)
+    }
+}
+
+impl Error for InTenant {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.error.source()
+    }
+}
+
 fn limited(mut options: ServeOptions, limits: &Limits) -> ServeOptions {
     if let Some(connections) = limits.connections {
         options = options.max_connections(connections);
@@ -122,7 +153,8 @@ fn limited(mut options: ServeOptions, limits: &Limits) -> ServeOptions {
 }
 
 fn tls_options(tls: &Tls) -> Result<TlsOptions, Box<dyn Error>> {
-    let read = |path: &PathBuf| std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()));
+    let read =
+        |path: &PathBuf| std::fs::read(path).map_err(|error| format!("tls: {}: {error}", path.display()));
     let certificate = ServerCertificate::from_pem(&read(&tls.certificate)?, &read(&tls.private_key)?)?;
     match (&tls.client_roots, &tls.client_subject) {
         (None, None) => Ok(TlsOptions::new(certificate)?),

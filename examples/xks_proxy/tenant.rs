@@ -1,5 +1,6 @@
 //! A tenant: a path with its credentials, its keys, and the key manager that has them.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,8 +9,9 @@ use std::time::Duration;
 use custom_key_store::SealingKey;
 use custom_key_store::backend::software::{KeyManager, SoftwareKey};
 use custom_key_store::backend::{
-    Backend, BackingKeyId, CloudHsmClusterId, ConnectReason, ConnectRequest, Connection, KeyStatus,
-    KeyStorePassword, KeyUsages, SecretAccessKey, XksProxyCredential,
+    Backend, BackendErrorKind, BackingKeyId, CloudHsmClusterId, ConnectReason, ConnectRequest, Connection,
+    DescribeKeyRequest, KeyDescription, KeyStatus, KeyStorePassword, KeyUsages, Operation, RequestId,
+    RequestMetadata, SecretAccessKey, XksProxyCredential,
 };
 use custom_key_store::cloudhsm::{CloudHsmCluster, KeyNames, TokenName};
 use custom_key_store::xks::Region;
@@ -28,6 +30,10 @@ pub(crate) async fn tenant_of(
         Some(token) => (in_token(token, &settings).await?, token.health_key.clone()),
         None => in_memory(&settings, sealer).await?,
     };
+    let described = match &settings.pkcs11 {
+        Some(token) => describe(token, &settings.key, &*connection).await?,
+        None => BTreeMap::new(),
+    };
     let mut tenant = Tenant::builder(settings.path.clone(), connection);
     tenant = match probe {
         Some(probe) => tenant.health_key(probe),
@@ -42,7 +48,8 @@ pub(crate) async fn tenant_of(
             grant = grant.only_for(principals);
         }
         tenant = tenant.key(key.id.clone(), grant);
-        println!("  key {:<16} {:?}{}", key.id, key.usages, if key.enabled { "" } else { " disabled" });
+        let usages = described.get(&key.id).map_or_else(|| key.usages.clone(), usages_of);
+        println!("  key {:<16} {usages:?}{}", key.id, if key.enabled { "" } else { " disabled" });
     }
     if let Some(rate) = settings.rate_limit {
         tenant = tenant.rate_limit(rate.into());
@@ -83,10 +90,11 @@ async fn in_token(token: &Pkcs11, settings: &TenantSettings) -> Result<Arc<dyn C
     let has_settings = |key: &Key| key.bytes.is_some() || !key.enabled || key.usages.len() != 2;
     if settings.keys_file.is_some() || settings.key.iter().any(has_settings) {
         return Err(
-            "the keys of a token are what the token says: they take an id and principals alone".into()
+            "pkcs11: the keys of a token are what the token says: they take an id and principals alone, and no keys_file"
+                .into(),
         );
     }
-    let shown = token.password_file.display();
+    let shown = format!("pkcs11.password_file {}", token.password_file.display());
     let password =
         std::fs::read_to_string(&token.password_file).map_err(|error| format!("{shown}: {error}"))?;
     let mut cluster = CloudHsmCluster::builder()
@@ -108,6 +116,38 @@ async fn in_token(token: &Pkcs11, settings: &TenantSettings) -> Result<Arc<dyn C
     connected(&cluster.build()?).await
 }
 
+/// What the token says of its keys, by their ids. One that it does not have would be missed by whoever uses it.
+async fn describe(
+    token: &Pkcs11,
+    keys: &[Key],
+    connection: &dyn Connection,
+) -> Result<BTreeMap<BackingKeyId, KeyDescription>, Box<dyn Error>> {
+    let request = RequestId::from("start");
+    let metadata = RequestMetadata::new("xks_proxy", &Operation::DESCRIBE_KEY, &request);
+    let by = match token.keys_by {
+        KeysBy::Label => "label",
+        KeysBy::Id => "CKA_ID",
+    };
+    let offered = keys.iter().map(|key| ("key", &key.id));
+    let probe = token.health_key.iter().map(|id| ("pkcs11.health_key", id));
+    let mut described = BTreeMap::new();
+    for (setting, id) in offered.chain(probe) {
+        let key =
+            connection.describe_key(&DescribeKeyRequest::new(metadata, id)).await.map_err(|error| match (
+                error.kind(),
+                error.detail(),
+            ) {
+                (BackendErrorKind::KeyNotFound, _) => {
+                    format!("{setting} {id}: the token {:?} has no secret key of this {by}", token.token)
+                }
+                (_, Some(detail)) => format!("{setting} {id}: {error} ({detail})"),
+                (_, None) => format!("{setting} {id}: {error}"),
+            })?;
+        described.insert(id.clone(), key);
+    }
+    Ok(described)
+}
+
 async fn connected(backend: &dyn Backend) -> Result<Arc<dyn Connection>, Box<dyn Error>> {
     let connect = ConnectRequest::new(ConnectReason::Connect, Duration::from_secs(5));
     Ok(backend.connect(&connect).await?)
@@ -121,7 +161,7 @@ async fn load_keys(
 ) -> Result<(), Box<dyn Error>> {
     let mut file = match (&settings.keys_file, sealer) {
         (None, _) => None,
-        (Some(_), None) => return Err("a keys_file needs a sealing_key".into()),
+        (Some(_), None) => return Err("keys_file needs a sealing_key".into()),
         (Some(path), Some(sealer)) => Some(KeyFile::open(path, sealer, settings.path.as_str()).await?),
     };
     for key in &settings.key {
@@ -148,6 +188,11 @@ fn bytes_of(hex: &str) -> Result<[u8; 32], Box<dyn Error>> {
     Ok(bytes.ok_or("a key is 64 hexadecimal digits")?)
 }
 
+fn usages_of(key: &KeyDescription) -> Vec<String> {
+    let usages = [(key.usages.encrypt, "ENCRYPT"), (key.usages.decrypt, "DECRYPT")];
+    usages.into_iter().filter(|(may, _)| *may).map(|(_, usage)| usage.to_owned()).collect()
+}
+
 fn with_usages(made: SoftwareKey, key: &Key) -> Result<SoftwareKey, Box<dyn Error>> {
     if key.usages.iter().any(|usage| usage != "ENCRYPT" && usage != "DECRYPT") {
         return Err("usages are ENCRYPT and DECRYPT".into());
@@ -159,10 +204,10 @@ fn with_usages(made: SoftwareKey, key: &Key) -> Result<SoftwareKey, Box<dyn Erro
 
 fn credential(path: &Path) -> Result<XksProxyCredential, Box<dyn Error>> {
     let shown = path.display();
-    let file = std::fs::read(path).map_err(|error| format!("{shown}: {error}"))?;
+    let file = std::fs::read(path).map_err(|error| format!("credentials {shown}: {error}"))?;
     // What the parser says is not repeated: it may quote the secret.
     let file: CredentialFile = serde_json::from_slice(&file)
-        .map_err(|_| format!("{shown}: no credential of the form that the KMS console takes"))?;
+        .map_err(|_| format!("credentials {shown}: not of the form that the KMS console takes"))?;
     let Credential { access_key_id, raw_secret_access_key } = file.xks_proxy_authentication_credential;
     Ok(XksProxyCredential::new(access_key_id, SecretAccessKey::new(&raw_secret_access_key)?))
 }
