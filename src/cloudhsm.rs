@@ -59,6 +59,8 @@
 //!
 //! Where the password is [changed](CloudHsmBuilder::rotate_password), the new one is written down first, beside the old
 //! one, until a login has shown which of them is in force; whatever is cut off in between, one of the two logs in.
+//! One that the store is told afterwards stands beside those until a login has shown that it is in force: after a mistaken
+//! one, the store is given the earlier one again.
 //!
 //! # One process
 //!

@@ -37,8 +37,8 @@ pub(super) async fn connect(
     let pools: Vec<Pool> =
         find_tokens(settings, &cluster.seen).await?.into_iter().map(|token| pool(settings, token)).collect();
     let (first, others) = pools.split_first().ok_or_else(nobody_serves)?;
-    log_in(settings, first, &mut keeper).await?;
-    log_in_to_others(settings, others, &mut keeper).await;
+    let password = log_in(settings, first, &mut keeper).await?;
+    log_in_to_others(settings, others, &password, &mut keeper).await;
     if request.reason == ConnectReason::Connect && settings.rotates {
         let rotation = match &pools[..] {
             [pool] if settings.tokens.len() == 1 => rotate(settings, pool, &mut keeper).await?,
@@ -113,16 +113,23 @@ fn find_all(settings: &Settings) -> Result<Vec<Token>, ConnectionError> {
     }
 }
 
-/// Logs in with the passwords that may be in force, each tried once.
-async fn log_in(settings: &Settings, pool: &Pool, keeper: &mut Keeper) -> Result<(), ConnectionError> {
+/// Logs in with the passwords that may be in force, each tried once. Gives the one that did.
+async fn log_in(
+    settings: &Settings,
+    pool: &Pool,
+    keeper: &mut Keeper,
+) -> Result<KeyStorePassword, ConnectionError> {
     let (mut refused, mut elsewhere) = (None, None);
     for (candidate, password) in keeper.candidates()? {
         keeper.before_try().await?;
-        match enter(settings, pool, password).await {
-            Ok(Entered::LoggedIn) => return keeper.accepted(candidate).await,
+        match enter(settings, pool, password.clone()).await {
+            Ok(Entered::LoggedIn) => {
+                keeper.accepted(candidate).await?;
+                return Ok(password);
+            }
             Ok(Entered::Shared) => {
                 keeper.untried().await;
-                return Ok(());
+                return Ok(password);
             }
             Err(Attempt::Refused(error)) => {
                 keeper.declined(candidate);
@@ -189,8 +196,12 @@ async fn enter(settings: &Settings, pool: &Pool, password: KeyStorePassword) -> 
 
 /// Logs in to the tokens that are there for when the first fails. One that cannot be logged in to now is asked again
 /// when it is needed, unless it refuses the password: then not before the store is told one.
-async fn log_in_to_others(settings: &Settings, others: &[Pool], keeper: &mut Keeper) {
-    let password = keeper.current();
+async fn log_in_to_others(
+    settings: &Settings,
+    others: &[Pool],
+    password: &KeyStorePassword,
+    keeper: &mut Keeper,
+) {
     let asked = others.iter().filter(|pool| !keeper.is_refused_by(pool.token().name()));
     let logins = asked.map(|pool| async {
         let entered = enter(settings, pool, password.clone()).await;

@@ -3,6 +3,9 @@
 //! A password that is refused is not tried again before the store is told one: five wrong ones lock the user. One that
 //! is being changed is written down as *pending* first, so that after a crash at any moment either it or the *current*
 //! one works. It stays written down until a login shows which of them does.
+//!
+//! One that the store is *told* is written down beside those, which it replaces when a login shows that it is in force:
+//! a mistaken one must not cost what only the store knows.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,6 +28,10 @@ const NEW_PASSWORD_LEN: usize = 32;
 /// What is kept in the vault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Record {
+    /// What the store was told since, and no login has shown to be in force.
+    told: Option<KeyStorePassword>,
+    /// The token has refused that one.
+    told_refused: bool,
     /// What the store was configured with when the others were derived from it.
     given: KeyStorePassword,
     current: KeyStorePassword,
@@ -39,9 +46,10 @@ struct Record {
     others: Vec<String>,
 }
 
-/// Which of the two.
+/// Which of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Candidate {
+    Told,
     Pending,
     Current,
 }
@@ -59,19 +67,49 @@ pub(super) struct Keeper {
 
 impl Record {
     const fn new(given: KeyStorePassword, current: KeyStorePassword) -> Self {
-        let others = Vec::new();
-        Self { given, current, pending: None, pending_refused: false, tries: 0, refused: None, others }
+        Self {
+            told: None,
+            told_refused: false,
+            given,
+            current,
+            pending: None,
+            pending_refused: false,
+            tries: 0,
+            refused: None,
+            others: Vec::new(),
+        }
+    }
+
+    /// What the store was configured with last.
+    fn last(&self) -> &KeyStorePassword {
+        self.told.as_ref().unwrap_or(&self.given)
+    }
+
+    /// The store is told a password: everything may be tried anew that goes by this one. `is_said` when it was in so many
+    /// words, so that it may have been set in the cluster, rather than by being configured with it.
+    fn tell(&mut self, password: &KeyStorePassword, is_said: bool) {
+        // By its name, the others are meant.
+        let is_name = self.given == *password && (!is_said || self.current == *password);
+        self.told = (!is_name).then(|| password.clone());
+        self.told_refused = false;
+        self.pending_refused = false;
+        self.tries = 0;
+        self.refused = None;
+        self.others.clear();
     }
 
     fn to_bytes(&self) -> SecretBytes {
         let tries = [b'0' + self.tries.min(9)];
         let others = self.others.join("\t");
-        let lines: [&[u8]; 8] = [
+        let refused = |is_refused| if is_refused { b"refused".as_slice() } else { b"" };
+        let lines: [&[u8]; 10] = [
             VERSION.as_bytes(),
+            self.told.as_ref().map_or(&[], KeyStorePassword::expose),
+            refused(self.told_refused),
             self.given.expose(),
             self.current.expose(),
             self.pending.as_ref().map_or(&[], KeyStorePassword::expose),
-            if self.pending_refused { b"refused" } else { b"" },
+            refused(self.pending_refused),
             &tries,
             self.refused.map_or("", ConnectionErrorCode::as_str).as_bytes(),
             others.as_bytes(),
@@ -92,30 +130,40 @@ impl Record {
         if next()? != VERSION {
             return None;
         }
-        let password = |text| KeyStorePassword::new(text).ok();
+        let password = |text: &str| KeyStorePassword::new(text).ok();
+        let perhaps = |text: &str| if text.is_empty() { Some(None) } else { password(text).map(Some) };
+        let is_refused = |text| match text {
+            "" => Some(false),
+            "refused" => Some(true),
+            _ => None,
+        };
+        let (told, told_refused) = (perhaps(next()?)?, is_refused(next()?)?);
         let (given, current) = (password(next()?)?, password(next()?)?);
-        let pending = match next()? {
-            "" => None,
-            text => Some(password(text)?),
-        };
-        let pending_refused = match next()? {
-            "" => false,
-            "refused" => true,
-            _ => return None,
-        };
+        let (pending, pending_refused) = (perhaps(next()?)?, is_refused(next()?)?);
         let tries = next()?.parse().ok()?;
         let refused = match next()? {
             "" => None,
             code => Some(code.parse().ok()?),
         };
         let others = next()?.split('\t').filter(|name| !name.is_empty()).map(str::to_owned).collect();
-        next().is_none().then_some(Self { given, current, pending, pending_refused, tries, refused, others })
+        next().is_none().then_some(Self {
+            told,
+            told_refused,
+            given,
+            current,
+            pending,
+            pending_refused,
+            tries,
+            refused,
+            others,
+        })
     }
 }
 
 impl Keeper {
-    /// Reads what is written down, if it belongs to the password that the store is configured with. It does not when the
-    /// store was `told` one since, be it the same: whoever told it may have set it in the cluster.
+    /// Reads what is written down, and tells it the password that the store is configured with, if that is another than
+    /// the last. So it is when the store was `told` one since, be it the same: whoever told it may have set it in the
+    /// cluster.
     pub(super) async fn open(
         vault: &Arc<dyn Vault>,
         given: &KeyStorePassword,
@@ -123,17 +171,21 @@ impl Keeper {
         reason: ConnectReason,
     ) -> Result<Self, ConnectionError> {
         let stored = vault.read().await.map_err(unread)?;
-        let record = match stored {
-            Some(bytes) if !told.load(Ordering::Acquire) => {
-                Some(Record::from_bytes(bytes.expose()).ok_or_else(unreadable)?)
-            }
-            _ => None,
+        let is_said = told.load(Ordering::Acquire);
+        let record = match stored.map(|bytes| Record::from_bytes(bytes.expose())) {
+            Some(Some(record)) => Some(record),
+            // Who tells it one leads it out.
+            Some(None) if !is_said => return Err(unreadable()),
+            Some(None) | None => None,
         };
-        let record = record.filter(|record| record.given == *given);
+        let is_known = !is_said && record.as_ref().is_some_and(|record| record.last() == given);
         // What is only tried out may be written down where it replaces nothing.
         let is_tried_out = matches!(reason, ConnectReason::Create | ConnectReason::Update);
-        let writable = !is_tried_out || record.is_some();
-        let record = record.unwrap_or_else(|| Record::new(given.clone(), given.clone()));
+        let writable = !is_tried_out || is_known;
+        let mut record = record.unwrap_or_else(|| Record::new(given.clone(), given.clone()));
+        if !is_known {
+            record.tell(given, is_said);
+        }
         Ok(Self { vault: Arc::clone(vault), record, writable, told: Arc::clone(told) })
     }
 
@@ -145,28 +197,37 @@ impl Keeper {
             return Err(ConnectionError::new(code).with_detail(detail));
         }
         if self.record.tries >= MAX_TRIES {
-            let detail = "nobody knows how the last attempts to log in with the password ended; for fear of locking the \
-                          user, it is not tried again before the store is told one";
-            return Err(ConnectionError::new(ConnectionErrorCode::InvalidCredentials).with_detail(detail));
+            return Err(lost_count());
         }
-        let pending = self.record.pending.iter().filter(|_| !self.record.pending_refused);
-        let pending = pending.map(|pending| (Candidate::Pending, pending.clone()));
-        Ok(pending.chain([(Candidate::Current, self.record.current.clone())]).collect())
+        let Record { told, told_refused, given, current, pending, pending_refused, .. } = &self.record;
+        let goes_by_it = told.as_ref().is_none_or(|told| told == given);
+        let told = told.iter().filter(|_| !told_refused).map(|told| (Candidate::Told, told));
+        let pending = pending.iter().filter(|_| goes_by_it && !pending_refused);
+        let pending = pending.map(|pending| (Candidate::Pending, pending));
+        let current = goes_by_it.then_some((Candidate::Current, current));
+        let all = told.chain(pending).chain(current);
+        Ok(all.map(|(candidate, password)| (candidate, password.clone())).collect())
     }
 
     /// Writes down that a password is about to be tried.
     pub(super) async fn before_try(&mut self) -> Result<(), ConnectionError> {
+        // Where there are more of them than two.
+        if self.record.tries > MAX_TRIES {
+            return Err(lost_count());
+        }
         self.record.tries += 1;
         self.write().await.map_err(untried)
     }
 
     /// Writes down which password is in force, as a login has shown.
     pub(super) async fn accepted(&mut self, candidate: Candidate) -> Result<(), ConnectionError> {
-        self.record.tries = 0;
-        self.record.pending_refused = false;
-        match (candidate, self.record.pending.take()) {
-            (Candidate::Pending, Some(pending)) => self.record.current = pending,
-            (Candidate::Pending | Candidate::Current, _) => {}
+        let record = &mut self.record;
+        record.tries = 0;
+        (record.told_refused, record.pending_refused) = (false, false);
+        match (candidate, record.told.take(), record.pending.take()) {
+            (Candidate::Told, Some(told), _) => (record.given, record.current) = (told.clone(), told),
+            (Candidate::Pending, _, Some(pending)) => record.current = pending,
+            (Candidate::Told | Candidate::Pending | Candidate::Current, _, _) => {}
         }
         self.write().await.map_err(unwritten)
     }
@@ -174,8 +235,10 @@ impl Keeper {
     /// The token refuses one of them. Written down with what comes next: the attempt with the other one, or that all are
     /// refused.
     pub(super) const fn declined(&mut self, candidate: Candidate) {
-        if matches!(candidate, Candidate::Pending) {
-            self.record.pending_refused = true;
+        match candidate {
+            Candidate::Told => self.record.told_refused = true,
+            Candidate::Pending => self.record.pending_refused = true,
+            Candidate::Current => {}
         }
     }
 
@@ -202,9 +265,9 @@ impl Keeper {
         let _ = self.write().await;
     }
 
-    /// Whether it is not known which of two passwords is in force: then there must not be a third.
+    /// Whether it is not known which of several passwords is in force: then there must not be one more.
     pub(super) const fn is_unsettled(&self) -> bool {
-        self.record.pending.is_some()
+        self.record.pending.is_some() || self.record.told.is_some()
     }
 
     /// Whether a password that is changed would still be known after a crash.
@@ -212,6 +275,7 @@ impl Keeper {
         self.writable && self.vault.is_durable()
     }
 
+    /// The one in force, where it is settled.
     pub(super) const fn current(&self) -> &KeyStorePassword {
         &self.record.current
     }
@@ -280,6 +344,12 @@ fn failed(detail: &'static str, error: BackendError) -> ConnectionError {
     ConnectionError::new(ConnectionErrorCode::InternalError).with_detail(detail).with_source(error)
 }
 
+fn lost_count() -> ConnectionError {
+    let detail = "nobody knows how the last attempts to log in with the password ended; for fear of locking the user, it \
+                  is not tried again before the store is told one";
+    ConnectionError::new(ConnectionErrorCode::InvalidCredentials).with_detail(detail)
+}
+
 fn unreadable() -> ConnectionError {
     ConnectionError::new(ConnectionErrorCode::InternalError)
         .with_detail("what is written down of the password is not of this release")
@@ -301,6 +371,8 @@ mod tests {
             [(None, 0, None), (Some(password("pending1")), 3, None), (None, 1, Some(code))]
         {
             record.pending_refused = pending.is_some();
+            record.told_refused = refused.is_some();
+            record.told = record.told_refused.then(|| password("told1111"));
             record.others.push(TokenName::Label(format!("a\tb\nc{tries}")).to_string());
             (record.pending, record.tries, record.refused) = (pending, tries, refused);
             assert_eq!(Record::from_bytes(record.to_bytes().expose()), Some(record.clone()));
@@ -316,6 +388,129 @@ mod tests {
         }
         assert_eq!(Record::from_bytes(&[bytes, b"\n"].concat()), None);
         assert_eq!(Record::from_bytes(&[0xff; 40]), None);
+    }
+
+    /// What somebody does with the store.
+    #[derive(Debug, Clone, Copy)]
+    enum Step {
+        /// It is opened with this password in its configuration.
+        Opened(&'static str),
+        /// It is told this one in an update.
+        Told(&'static str),
+        /// It is connected once more.
+        Again,
+        /// It is connected, and nobody hears what the token says of the first password.
+        CutOff,
+    }
+
+    const GIVEN: &str = "given111";
+
+    const STEPS: [Step; 7] = [
+        Step::Opened(GIVEN),
+        Step::Opened("mistake1"),
+        Step::Opened("mistake2"),
+        Step::Told(GIVEN),
+        Step::Told("mistake1"),
+        Step::Again,
+        Step::CutOff,
+    ];
+
+    /// A store, and a token in which this password is in force.
+    struct Bench {
+        vault: Arc<dyn Vault>,
+        in_force: KeyStorePassword,
+        given: KeyStorePassword,
+        told: Arc<AtomicBool>,
+        /// Those that were refused since the store was given one.
+        refused: Vec<KeyStorePassword>,
+    }
+
+    impl Bench {
+        async fn new(record: &Record, in_force: &str) -> Self {
+            let vault: Arc<dyn Vault> = Arc::new(crate::backend::MemoryVault::new());
+            vault.write(record.to_bytes()).await.unwrap();
+            let (given, in_force) = (record.given.clone(), password(in_force));
+            Self { vault, in_force, given, told: Arc::default(), refused: Vec::new() }
+        }
+
+        async fn step(&mut self, step: Step) -> Result<(), ConnectionError> {
+            match step {
+                Step::Opened(text) | Step::Told(text) => {
+                    let (given, is_told) = (password(text), matches!(step, Step::Told(_)));
+                    if is_told || given != self.given {
+                        self.refused.clear();
+                    }
+                    (self.given, self.told) = (given, Arc::new(AtomicBool::new(is_told)));
+                }
+                Step::Again | Step::CutOff => {}
+            }
+            self.connect(matches!(step, Step::CutOff)).await
+        }
+
+        async fn connect(&mut self, is_cut_off: bool) -> Result<(), ConnectionError> {
+            let mut keeper =
+                Keeper::open(&self.vault, &self.given, &self.told, ConnectReason::Connect).await?;
+            for (candidate, password) in keeper.candidates()? {
+                keeper.before_try().await?;
+                if is_cut_off {
+                    break;
+                }
+                if password == self.in_force {
+                    return keeper.accepted(candidate).await;
+                }
+                assert!(!self.refused.contains(&password), "{password:?} is tried again");
+                self.refused.push(password);
+                keeper.declined(candidate);
+            }
+            let error = ConnectionError::new(ConnectionErrorCode::InvalidCredentials);
+            if !is_cut_off {
+                keeper.refused(error.code()).await;
+            }
+            Err(error)
+        }
+    }
+
+    /// Whoever does whatever, in four steps, and then tells the store the password that it was given first.
+    #[test]
+    fn no_steps_lose_a_password_that_only_the_store_knows() {
+        let mut changed = Record::new(password(GIVEN), password("current1"));
+        let mut unclear = changed.clone();
+        unclear.pending = Some(password("pending1"));
+        changed.others.push("label \"b\"".to_owned());
+        let cases = [(&changed, "current1"), (&unclear, "current1"), (&unclear, "pending1")];
+        futures::executor::block_on(async {
+            for (record, in_force) in cases {
+                for number in 0..STEPS.len().pow(4) {
+                    let steps = [0, 1, 2, 3].map(|nth| STEPS[number / STEPS.len().pow(nth) % STEPS.len()]);
+                    let mut bench = Bench::new(record, in_force).await;
+                    for step in steps {
+                        let is_known = matches!(step, Step::Opened(GIVEN) | Step::Told(GIVEN));
+                        let is_new = matches!(step, Step::Told(_)) || bench.given != password(GIVEN);
+                        let outcome = bench.step(step).await;
+                        assert!(!(is_known && is_new) || outcome.is_ok(), "{in_force}: {steps:?}");
+                    }
+                    bench.step(Step::Told(GIVEN)).await.unwrap();
+                    bench.step(Step::Again).await.unwrap();
+                    assert_eq!(bench.refused.iter().filter(|one| **one == bench.in_force).count(), 0);
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn a_password_that_is_told_replaces_the_others_when_it_is_in_force() {
+        futures::executor::block_on(async {
+            let record = Record::new(password(GIVEN), password("current1"));
+            for text in [GIVEN, "another1"] {
+                let mut bench = Bench::new(&record, text).await;
+                bench.step(Step::Opened("mistake1")).await.unwrap_err();
+                bench.step(Step::Told(text)).await.unwrap();
+                assert!(bench.refused.is_empty());
+                let written = bench.vault.read().await.unwrap().unwrap();
+                let expected = Record::new(password(text), password(text));
+                assert_eq!(Record::from_bytes(written.expose()), Some(expected));
+            }
+        });
     }
 
     #[test]

@@ -14,8 +14,8 @@ use custom_key_store_hsm::{Failure, Hsm, alone};
 use futures::executor::block_on;
 
 use crate::setup::{
-    await_no_sessions, cluster, ephemeral, fails, kept, log_out, opened, past_the_deadline, request, tell,
-    works,
+    await_no_sessions, cluster, ephemeral, fails, kept, log_out, opened, password, past_the_deadline,
+    request, tell, works,
 };
 use crate::vault::Disk;
 
@@ -250,6 +250,92 @@ fn an_officer_may_give_the_user_the_first_password_again() {
             // Changed again, and kept again.
             works(works(store).await).await;
             assert_eq!(cluster.password_rotation(), PasswordRotation::Changed);
+        });
+    });
+}
+
+/// What the store alone knows must not be lost by a slip of who configures it.
+#[test]
+fn a_mistaken_password_does_not_cost_the_one_that_was_made() {
+    alone(|hsm| {
+        hsm.shim().lock_after(3);
+        let disk = Disk::default();
+        let described = |text| rotating(hsm).password(password(text)).build().unwrap();
+        let reopened = |text| lasting(&described(text), &disk);
+        let logins = || hsm.shim().calls("C_Login");
+        block_on(async {
+            works(reopened(GIVEN)).await;
+            // In the builder, more than once, tried time and again.
+            for mistaken in ["mistake1", "mistake2", "mistake1"] {
+                let before = logins();
+                let (store, _) = fails(reopened(mistaken), Code::InvalidCredentials).await;
+                fails(store, Code::InvalidCredentials).await;
+                fails(reopened(mistaken), Code::InvalidCredentials).await;
+                assert_eq!(logins() - before, 1);
+                let before = logins();
+                works(reopened(GIVEN)).await;
+                assert_eq!(logins() - before, 1);
+            }
+            fails(reopened("mistake1"), Code::InvalidCredentials).await;
+            fails(reopened("mistake2"), Code::InvalidCredentials).await;
+            // In an update, and the same after a restart.
+            let mut store = works(reopened(GIVEN)).await;
+            tell(&mut store, "mistake1").await;
+            (store, _) = fails(store, Code::InvalidCredentials).await;
+            tell(&mut store, "mistake2").await;
+            let before = logins();
+            fails(store, Code::InvalidCredentials).await;
+            assert_eq!(logins() - before, 1);
+            let mut store = works(reopened(GIVEN)).await;
+            // In an update, and back by another, tried or not.
+            for tried in [true, false] {
+                tell(&mut store, "mistake1").await;
+                if tried {
+                    (store, _) = fails(store, Code::InvalidCredentials).await;
+                }
+                tell(&mut store, GIVEN).await;
+                let before = logins();
+                store = works(store).await;
+                // The one that was told, which an officer may have set, and then the one that was made.
+                assert_eq!(logins() - before, 2);
+            }
+            works(reopened(GIVEN)).await;
+        });
+    });
+}
+
+/// The officer may have set it, or not.
+#[test]
+fn a_store_that_is_told_the_first_password_again_knows_the_one_that_was_made_still() {
+    alone(|hsm| {
+        hsm.shim().lock_after(3);
+        let context = hsm.initialized(hsm.shim().library());
+        let (cluster, disk) = (rotating(hsm).build().unwrap(), Disk::default());
+        block_on(async {
+            let mut store = works(lasting(&cluster, &disk)).await;
+            for by_officer in [false, true, false] {
+                await_no_sessions(hsm);
+                if by_officer {
+                    hsm.token().set_pin_here(&context, GIVEN);
+                }
+                tell(&mut store, GIVEN).await;
+                let before = hsm.shim().calls("C_Login");
+                store = works(store).await;
+                assert_eq!(hsm.shim().calls("C_Login") - before, if by_officer { 1 } else { 2 });
+                store = works(store).await;
+                assert_eq!(cluster.password_rotation(), PasswordRotation::Changed);
+            }
+            // What is neither is tried once each, and no more.
+            await_no_sessions(hsm);
+            hsm.token().set_pin_here(&context, "another12");
+            tell(&mut store, GIVEN).await;
+            let before = hsm.shim().calls("C_Login");
+            for _ in 0..3 {
+                (store, _) = fails(store, Code::InvalidCredentials).await;
+            }
+            assert_eq!(hsm.shim().calls("C_Login") - before, 2);
+            tell(&mut store, "another12").await;
+            works(works(store).await).await;
         });
     });
 }
