@@ -53,6 +53,9 @@
 //!
 //! # Passwords
 //!
+//! In PKCS#11 a password is a [`Pin`], of whatever form the token takes. What an update takes is
+//! of AWS's form, a [`KeyStorePassword`](crate::backend::KeyStorePassword) of 7 to 32 letters and digits.
+//!
 //! Before a password is tried, that is written down in the store's catalogue. One that was refused, and one of which
 //! three attempts ended nobody knows how, is not tried again until the store is told one by an update, be it the same:
 //! AWS CloudHSM locks a user after five wrong ones. A password that never reached the token costs nothing.
@@ -82,6 +85,7 @@ mod keys;
 mod login;
 mod module;
 mod password;
+mod pin;
 mod pool;
 mod rotating;
 mod seat;
@@ -92,4 +96,5 @@ pub use cluster::{CloudHsmCluster, PasswordRotation};
 pub use gcm::IvOrigin;
 pub use keys::KeyNames;
 pub use login::LoginForm;
+pub use pin::Pin;
 pub use token::TokenName;

@@ -230,7 +230,7 @@ macro_rules! text_newtype {
 }
 pub(crate) use text_newtype;
 
-/// Declares a validated newtype of a secret text in ASCII.
+/// Declares a validated newtype of a secret text.
 macro_rules! secret_newtype {
     (
         $(#[$doc:meta])*
@@ -258,7 +258,7 @@ macro_rules! secret_newtype {
                 Ok(Self($crate::secret::SecretBytes::from(text.as_bytes())))
             }
 
-            /// The text, in ASCII.
+            /// The text, in UTF-8.
             #[must_use]
             pub fn expose(&self) -> &[u8] {
                 self.0.expose()

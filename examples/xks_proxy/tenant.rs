@@ -10,10 +10,10 @@ use custom_key_store::SealingKey;
 use custom_key_store::backend::software::{KeyManager, SoftwareKey};
 use custom_key_store::backend::{
     Backend, BackendErrorKind, BackingKeyId, CloudHsmClusterId, ConnectReason, ConnectRequest, Connection,
-    DescribeKeyRequest, KeyDescription, KeyStatus, KeyStorePassword, KeyUsages, Operation, RequestId,
-    RequestMetadata, SecretAccessKey, XksProxyCredential,
+    DescribeKeyRequest, KeyDescription, KeyStatus, KeyUsages, Operation, RequestId, RequestMetadata,
+    SecretAccessKey, XksProxyCredential,
 };
-use custom_key_store::cloudhsm::{CloudHsmCluster, KeyNames, TokenName};
+use custom_key_store::cloudhsm::{CloudHsmCluster, KeyNames, Pin, TokenName};
 use custom_key_store::xks::Region;
 use custom_key_store::xks::proxy::{KeyGrant, Tenant};
 
@@ -97,12 +97,15 @@ async fn in_token(token: &Pkcs11, settings: &TenantSettings) -> Result<Arc<dyn C
     let shown = format!("pkcs11.password_file {}", token.password_file.display());
     let password =
         std::fs::read_to_string(&token.password_file).map_err(|error| format!("{shown}: {error}"))?;
+    // The end of the line is the editor's; a space may be the PIN's.
+    let pin =
+        Pin::new(password.trim_end_matches(['\r', '\n'])).map_err(|error| format!("{shown}: {error}"))?;
     let mut cluster = CloudHsmCluster::builder()
         .library(&token.library)
         .token(TokenName::Label(token.token.clone()))
         // Nobody sees it.
         .cluster_id(CloudHsmClusterId::new("cluster-aaaaaaaaaaa")?)
-        .password(KeyStorePassword::new(password.trim_end()).map_err(|error| format!("{shown}: {error}"))?)
+        .pin(pin)
         .key_names(match token.keys_by {
             KeysBy::Label => KeyNames::Label,
             KeysBy::Id => KeyNames::Id,

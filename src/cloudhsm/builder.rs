@@ -9,6 +9,7 @@ use super::cluster::{ActiveHsms, CloudHsmCluster, Seen, Settings};
 use super::gcm::IvOrigin;
 use super::keys::KeyNames;
 use super::login::{LoginForm, User};
+use super::pin::Pin;
 use super::pool::PoolLimits;
 use super::token::TokenName;
 use crate::backend::{CloudHsmClusterId, CloudHsmConfiguration, KeyStorePassword, TrustAnchorCertificate};
@@ -25,7 +26,7 @@ const HANGING: usize = 16;
 /// Describes a [`CloudHsmCluster`]; made by [`CloudHsmCluster::builder`].
 ///
 /// Four settings are required: [`library`](Self::library), [`token`](Self::token), [`cluster_id`](Self::cluster_id) and
-/// [`password`](Self::password).
+/// [`password`](Self::password) or [`pin`](Self::pin).
 #[derive(Clone, Default)]
 #[must_use]
 pub struct CloudHsmBuilder {
@@ -35,7 +36,7 @@ pub struct CloudHsmBuilder {
     trust_anchor: Option<TrustAnchorCertificate>,
     user: Option<String>,
     form: LoginForm,
-    password: Option<KeyStorePassword>,
+    password: Option<Pin>,
     names: KeyNames,
     iv: IvOrigin,
     sessions: Option<usize>,
@@ -88,9 +89,18 @@ impl CloudHsmBuilder {
         self
     }
 
-    /// The user's password. Required.
-    pub fn password(mut self, password: KeyStorePassword) -> Self {
-        self.password = Some(password);
+    /// The user's password, of the form that AWS has for it: what an update takes too. This or [`pin`](Self::pin) is
+    /// required; of several calls the last one holds.
+    pub fn password(self, password: KeyStorePassword) -> Self {
+        self.pin(password.into())
+    }
+
+    /// The user's password, of whatever form the token takes: [`password`](Self::password) for all other HSMs.
+    ///
+    /// An update takes a [`KeyStorePassword`] alone. Another PIN of another form is told to the store by
+    /// [opening](crate::StoreBuilder::open) it with that in here.
+    pub fn pin(mut self, pin: Pin) -> Self {
+        self.password = Some(pin);
         self
     }
 

@@ -13,11 +13,12 @@ use super::connecting;
 use super::gcm::IvOrigin;
 use super::keys::KeyNames;
 use super::login::User;
+use super::pin::Pin;
 use super::pool::PoolLimits;
 use super::token::TokenName;
 use crate::backend::{
     Backend, BackendError, BackendErrorKind, Change, CloudHsmConfiguration, ConnectRequest, Connection,
-    ConnectionError, InvalidChange, KeyStorePassword, StoreConfiguration,
+    ConnectionError, InvalidChange, StoreConfiguration,
 };
 use crate::clock::Clock;
 
@@ -33,7 +34,7 @@ pub(super) type ActiveHsms =
 pub struct CloudHsmCluster {
     pub(super) settings: Arc<Settings>,
     pub(super) configuration: CloudHsmConfiguration,
-    pub(super) password: KeyStorePassword,
+    pub(super) password: Pin,
     /// Whether the store was told this password in an update, and has tried it not yet.
     pub(super) told: Arc<AtomicBool>,
     pub(super) seen: Arc<Seen>,
@@ -164,7 +165,7 @@ impl Backend for CloudHsmCluster {
             changed.configuration = configuration;
         }
         if let Some(password) = &change.password {
-            changed.password = password.clone();
+            changed.password = Pin::from(password.clone());
             // Anew, also if it is the same: the officer may have set in the cluster what the store had.
             changed.told = Arc::new(AtomicBool::new(true));
         }

@@ -12,12 +12,13 @@ use super::connection::{HsmConnection, Member};
 use super::login::{Entered, LoginError, Ticket, is_refusal};
 use super::module::Module;
 use super::password::Keeper;
+use super::pin::Pin;
 use super::pool::Pool;
 use super::rotating::rotate;
 use super::token::{NoToken, Token, TokenName};
 use crate::backend::{
     BackendError, BackendErrorKind, ConnectReason, ConnectRequest, ConnectionError,
-    ConnectionErrorCode as Code, CustomKeyStoreType, KeyStorePassword,
+    ConnectionErrorCode as Code, CustomKeyStoreType,
 };
 use crate::clock::within;
 
@@ -114,11 +115,7 @@ fn find_all(settings: &Settings) -> Result<Vec<Token>, ConnectionError> {
 }
 
 /// Logs in with the passwords that may be in force, each tried once. Gives the one that did.
-async fn log_in(
-    settings: &Settings,
-    pool: &Pool,
-    keeper: &mut Keeper,
-) -> Result<KeyStorePassword, ConnectionError> {
+async fn log_in(settings: &Settings, pool: &Pool, keeper: &mut Keeper) -> Result<Pin, ConnectionError> {
     let (mut refused, mut elsewhere) = (None, None);
     for (candidate, password) in keeper.candidates()? {
         keeper.before_try().await?;
@@ -178,7 +175,7 @@ impl Drop for Waiting {
     }
 }
 
-async fn enter(settings: &Settings, pool: &Pool, password: KeyStorePassword) -> Result<Entered, Attempt> {
+async fn enter(settings: &Settings, pool: &Pool, password: Pin) -> Result<Entered, Attempt> {
     let user = settings.user.clone();
     let waiting = Waiting(Arc::default());
     let ticket = Arc::clone(&waiting.0);
@@ -196,12 +193,7 @@ async fn enter(settings: &Settings, pool: &Pool, password: KeyStorePassword) -> 
 
 /// Logs in to the tokens that are there for when the first fails. One that cannot be logged in to now is asked again
 /// when it is needed, unless it refuses the password: then not before the store is told one.
-async fn log_in_to_others(
-    settings: &Settings,
-    others: &[Pool],
-    password: &KeyStorePassword,
-    keeper: &mut Keeper,
-) {
+async fn log_in_to_others(settings: &Settings, others: &[Pool], password: &Pin, keeper: &mut Keeper) {
     let asked = others.iter().filter(|pool| !keeper.is_refused_by(pool.token().name()));
     let logins = asked.map(|pool| async {
         let entered = enter(settings, pool, password.clone()).await;

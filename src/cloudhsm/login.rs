@@ -8,7 +8,7 @@ use cryptoki::error::{Error as Pkcs11Error, RvError};
 use cryptoki::session::{Session, SessionState, UserType};
 use cryptoki::types::AuthPin;
 
-use crate::backend::KeyStorePassword;
+use super::pin::Pin;
 
 /// Who logs in, and how the library wants it written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,8 +30,8 @@ pub enum LoginForm {
 
 impl User {
     /// What the library is given.
-    pub(super) fn pin(&self, password: &KeyStorePassword) -> AuthPin {
-        // Letters and digits: no byte of it is lost.
+    pub(super) fn pin(&self, password: &Pin) -> AuthPin {
+        // It was made of a text: no byte of it is lost.
         let password = std::str::from_utf8(password.expose()).unwrap_or_default();
         let text = match self.form {
             LoginForm::Password => password.to_owned(),
@@ -87,9 +87,9 @@ pub(super) struct Logins(Mutex<HashMap<u64, TokenLogin>>);
 /// The user that is logged in to a token.
 struct Holder {
     user: User,
-    password: KeyStorePassword,
+    password: Pin,
     /// What the password is being changed to, or was, if the token did not say.
-    next: Option<KeyStorePassword>,
+    next: Option<Pin>,
     stores: usize,
     /// The token refused the password when it was to be logged in to again.
     refused: Arc<AtomicBool>,
@@ -117,7 +117,7 @@ impl TokenLogin {
         &self,
         session: &Session,
         user: &User,
-        password: &KeyStorePassword,
+        password: &Pin,
         ticket: &Ticket,
     ) -> Result<Entered, LoginError> {
         // Another store may hang in the library with it.
@@ -198,7 +198,7 @@ impl TokenLogin {
 
     /// The password is about to be changed to this one, unless another store shares in the login: that would know the
     /// old one alone. From here on nobody else can.
-    pub(super) fn begin_change(&self, new: &KeyStorePassword) -> bool {
+    pub(super) fn begin_change(&self, new: &Pin) -> bool {
         match &mut *lock(&self.holder) {
             Some(held) if held.stores == 1 => {
                 held.next = Some(new.clone());
@@ -220,7 +220,7 @@ impl TokenLogin {
 }
 
 /// Logs in where nobody of ours is.
-fn show(session: &Session, user: &User, password: &KeyStorePassword) -> Result<(), LoginError> {
+fn show(session: &Session, user: &User, password: &Pin) -> Result<(), LoginError> {
     match session.login(UserType::User, Some(&user.pin(password))) {
         Ok(()) => Ok(()),
         Err(Pkcs11Error::Pkcs11(
@@ -265,7 +265,7 @@ pub(super) fn is_logged_in(session: &Session) -> Result<bool, Pkcs11Error> {
     Ok(matches!(state, SessionState::RoUser | SessionState::RwUser))
 }
 
-fn relogin(session: &Session, user: &User, password: &KeyStorePassword) -> Result<Entered, Pkcs11Error> {
+fn relogin(session: &Session, user: &User, password: &Pin) -> Result<Entered, Pkcs11Error> {
     match session.login(UserType::User, Some(&user.pin(password))) {
         Ok(()) => Ok(Entered::LoggedIn),
         // By another session, in this moment.

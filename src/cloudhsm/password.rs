@@ -10,10 +10,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::pin::Pin;
 use super::token::TokenName;
 use crate::backend::{
-    BackendError, BackendErrorKind, ConnectReason, ConnectionError, ConnectionErrorCode, KeyStorePassword,
-    Vault,
+    BackendError, BackendErrorKind, ConnectReason, ConnectionError, ConnectionErrorCode, Vault,
 };
 use crate::primitive::random;
 use crate::secret::SecretBytes;
@@ -29,13 +29,13 @@ const NEW_PASSWORD_LEN: usize = 32;
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Record {
     /// What the store was told since, and no login has shown to be in force.
-    told: Option<KeyStorePassword>,
+    told: Option<Pin>,
     /// The token has refused that one.
     told_refused: bool,
     /// What the store was configured with when the others were derived from it.
-    given: KeyStorePassword,
-    current: KeyStorePassword,
-    pending: Option<KeyStorePassword>,
+    given: Pin,
+    current: Pin,
+    pending: Option<Pin>,
     /// The token has refused the pending one: it is not in force, as far as the token knew.
     pending_refused: bool,
     /// Attempts that were begun since one was known to succeed.
@@ -66,7 +66,7 @@ pub(super) struct Keeper {
 }
 
 impl Record {
-    const fn new(given: KeyStorePassword, current: KeyStorePassword) -> Self {
+    const fn new(given: Pin, current: Pin) -> Self {
         Self {
             told: None,
             told_refused: false,
@@ -81,13 +81,13 @@ impl Record {
     }
 
     /// What the store was configured with last.
-    fn last(&self) -> &KeyStorePassword {
+    fn last(&self) -> &Pin {
         self.told.as_ref().unwrap_or(&self.given)
     }
 
     /// The store is told a password: everything may be tried anew that goes by this one. `is_said` when it was in so many
     /// words, so that it may have been set in the cluster, rather than by being configured with it.
-    fn tell(&mut self, password: &KeyStorePassword, is_said: bool) {
+    fn tell(&mut self, password: &Pin, is_said: bool) {
         // By its name, the others are meant.
         let is_name = self.given == *password && (!is_said || self.current == *password);
         self.told = (!is_name).then(|| password.clone());
@@ -104,11 +104,11 @@ impl Record {
         let refused = |is_refused| if is_refused { b"refused".as_slice() } else { b"" };
         let lines: [&[u8]; 10] = [
             VERSION.as_bytes(),
-            self.told.as_ref().map_or(&[], KeyStorePassword::expose),
+            self.told.as_ref().map_or(&[], Pin::expose),
             refused(self.told_refused),
             self.given.expose(),
             self.current.expose(),
-            self.pending.as_ref().map_or(&[], KeyStorePassword::expose),
+            self.pending.as_ref().map_or(&[], Pin::expose),
             refused(self.pending_refused),
             &tries,
             self.refused.map_or("", ConnectionErrorCode::as_str).as_bytes(),
@@ -130,7 +130,7 @@ impl Record {
         if next()? != VERSION {
             return None;
         }
-        let password = |text: &str| KeyStorePassword::new(text).ok();
+        let password = |text: &str| Pin::new(text).ok();
         let perhaps = |text: &str| if text.is_empty() { Some(None) } else { password(text).map(Some) };
         let is_refused = |text| match text {
             "" => Some(false),
@@ -166,7 +166,7 @@ impl Keeper {
     /// cluster.
     pub(super) async fn open(
         vault: &Arc<dyn Vault>,
-        given: &KeyStorePassword,
+        given: &Pin,
         told: &Arc<AtomicBool>,
         reason: ConnectReason,
     ) -> Result<Self, ConnectionError> {
@@ -190,7 +190,7 @@ impl Keeper {
     }
 
     /// What is to be tried, in this order, each once.
-    pub(super) fn candidates(&self) -> Result<Vec<(Candidate, KeyStorePassword)>, ConnectionError> {
+    pub(super) fn candidates(&self) -> Result<Vec<(Candidate, Pin)>, ConnectionError> {
         if let Some(code) = self.record.refused {
             let detail =
                 "the password was refused before, and is not tried again before the store is told one";
@@ -276,12 +276,12 @@ impl Keeper {
     }
 
     /// The one in force, where it is settled.
-    pub(super) const fn current(&self) -> &KeyStorePassword {
+    pub(super) const fn current(&self) -> &Pin {
         &self.record.current
     }
 
     /// A new password, written down as pending.
-    pub(super) async fn propose(&mut self) -> Result<KeyStorePassword, BackendError> {
+    pub(super) async fn propose(&mut self) -> Result<Pin, BackendError> {
         let new = new_password()?;
         self.record.pending = Some(new.clone());
         self.record.pending_refused = false;
@@ -314,7 +314,7 @@ impl Keeper {
 }
 
 /// 190 bits, in letters and digits.
-fn new_password() -> Result<KeyStorePassword, BackendError> {
+fn new_password() -> Result<Pin, BackendError> {
     const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
     let mut text = zeroize::Zeroizing::new(String::with_capacity(NEW_PASSWORD_LEN));
     while text.len() < NEW_PASSWORD_LEN {
@@ -324,8 +324,7 @@ fn new_password() -> Result<KeyStorePassword, BackendError> {
             text.push(char::from(*letter));
         }
     }
-    KeyStorePassword::new(&text)
-        .map_err(|error| BackendError::new(BackendErrorKind::Internal).with_source(error))
+    Pin::new(&text).map_err(|error| BackendError::new(BackendErrorKind::Internal).with_source(error))
 }
 
 fn unread(error: BackendError) -> ConnectionError {
@@ -359,8 +358,8 @@ fn unreadable() -> ConnectionError {
 mod tests {
     use super::*;
 
-    fn password(text: &str) -> KeyStorePassword {
-        KeyStorePassword::new(text).unwrap()
+    fn password(text: &str) -> Pin {
+        Pin::new(text).unwrap()
     }
 
     #[test]
@@ -376,6 +375,11 @@ mod tests {
             record.others.push(TokenName::Label(format!("a\tb\nc{tries}")).to_string());
             (record.pending, record.tries, record.refused) = (pending, tries, refused);
             assert_eq!(Record::from_bytes(record.to_bytes().expose()), Some(record.clone()));
+        }
+        for text in ["1", " ", "user-pin-1", "refused", "p\u{e4}ss\u{2028}w\u{f6}rd"] {
+            let mut record = Record::new(password(text), password(text));
+            (record.told, record.pending) = (Some(password(text)), Some(password(text)));
+            assert_eq!(Record::from_bytes(record.to_bytes().expose()), Some(record));
         }
     }
 
@@ -418,11 +422,11 @@ mod tests {
     /// A store, and a token in which this password is in force.
     struct Bench {
         vault: Arc<dyn Vault>,
-        in_force: KeyStorePassword,
-        given: KeyStorePassword,
+        in_force: Pin,
+        given: Pin,
         told: Arc<AtomicBool>,
         /// Those that were refused since the store was given one.
-        refused: Vec<KeyStorePassword>,
+        refused: Vec<Pin>,
     }
 
     impl Bench {

@@ -6,9 +6,10 @@ use super::cluster::{PasswordRotation, Settings};
 use super::connecting::failed;
 use super::login::User;
 use super::password::Keeper;
+use super::pin::Pin;
 use super::pool::Pool;
 use super::seat::Seat;
-use crate::backend::{ConnectionError, KeyStorePassword};
+use crate::backend::ConnectionError;
 
 /// What the token answers.
 enum Answer {
@@ -68,7 +69,7 @@ pub(super) async fn rotate(
 }
 
 /// Changes the password, and who is logged in with it, whether anybody still waits for the answer or not.
-fn set(seat: &mut Seat, user: &User, old: &KeyStorePassword, new: &KeyStorePassword) -> Answer {
+fn set(seat: &mut Seat, user: &User, old: &Pin, new: &Pin) -> Answer {
     if !seat.token().login().begin_change(new) {
         return Answer::Shared;
     }

@@ -8,8 +8,9 @@ use cryptoki::session::Session;
 use super::class::{Class, class, told};
 use super::keys::NoKey;
 use super::login::{Entered, LoginError, Ticket, User};
+use super::pin::Pin;
 use super::token::{NoToken, Token};
-use crate::backend::{BackendError, BackendErrorKind, BackingKeyId, KeyStorePassword};
+use crate::backend::{BackendError, BackendErrorKind, BackingKeyId};
 use cryptoki::object::ObjectHandle;
 
 /// How often a call is tried, a session that was lost being opened anew in between.
@@ -31,7 +32,7 @@ impl Seat {
     pub(super) fn enter(
         &mut self,
         user: &User,
-        password: &KeyStorePassword,
+        password: &Pin,
         ticket: &Ticket,
     ) -> Result<Entered, LoginError> {
         let token = Arc::clone(&self.token);

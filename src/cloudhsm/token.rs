@@ -13,7 +13,8 @@ use cryptoki::slot::{Slot, TokenInfo};
 use super::keys::{KeyNames, KeyTable, NoKey};
 use super::login::{Entered, LoginError, Ticket, TokenLogin, User, is_logged_in, is_refusal};
 use super::module::Module;
-use crate::backend::{BackendErrorKind, BackingKeyId, KeyStorePassword};
+use super::pin::Pin;
+use crate::backend::{BackendErrorKind, BackingKeyId};
 
 /// Which token of a library is meant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -122,7 +123,7 @@ pub(super) struct Token {
     /// Whether this store shares in the login.
     entered: AtomicBool,
     /// Who is to be logged in when the token can be, which it could not.
-    later: Mutex<Option<(User, KeyStorePassword)>>,
+    later: Mutex<Option<(User, Pin)>>,
     pub(super) keys: KeyTable,
 }
 
@@ -177,7 +178,7 @@ impl Token {
         &self,
         session: &Session,
         user: &User,
-        password: &KeyStorePassword,
+        password: &Pin,
         ticket: &Ticket,
     ) -> Result<Entered, LoginError> {
         self.enter_for(&mut self.later(), session, user, password, ticket)
@@ -186,10 +187,10 @@ impl Token {
     /// `later` is held meanwhile, so that the store enters once.
     fn enter_for(
         &self,
-        later: &mut Option<(User, KeyStorePassword)>,
+        later: &mut Option<(User, Pin)>,
         session: &Session,
         user: &User,
-        password: &KeyStorePassword,
+        password: &Pin,
         ticket: &Ticket,
     ) -> Result<Entered, LoginError> {
         let entered = self.known.login.enter(session, user, password, ticket);
@@ -249,7 +250,7 @@ impl Token {
         self.known.login()
     }
 
-    fn later(&self) -> MutexGuard<'_, Option<(User, KeyStorePassword)>> {
+    fn later(&self) -> MutexGuard<'_, Option<(User, Pin)>> {
         self.later.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -5,8 +5,8 @@ use std::task::{Context, Poll, Waker};
 
 use custom_key_store::backend::{BackendErrorKind, ConnectionErrorCode as Code};
 use custom_key_store::clock::ManualClock;
-use custom_key_store::cloudhsm::{CloudHsmBuilder, TokenName};
-use custom_key_store::{AnyKeyStore, ConnectionState, Disconnected, ErrorKind, KeyStore, NewKey};
+use custom_key_store::cloudhsm::{CloudHsmBuilder, Pin, TokenName};
+use custom_key_store::{AnyKeyStore, ConnectionState, Disconnected, ErrorKind, KeyStore, NewKey, StoreName};
 use custom_key_store_hsm::cryptoki_sys::{CKR_DEVICE_ERROR, CKR_GENERAL_ERROR};
 use custom_key_store_hsm::{Failure, Hsm, alone};
 use futures::executor::block_on;
@@ -15,6 +15,7 @@ use crate::setup::{
     await_no_sessions, cluster, ephemeral, fails, kept, log_out, opened, password, past_the_deadline, tell,
     works,
 };
+use crate::vault::Disk;
 
 const WRONG: &str = "wrong1234";
 
@@ -247,6 +248,37 @@ fn a_password_that_is_refused_when_the_login_was_lost_is_tried_once() {
             tell(&mut store, "changed12").await;
             let store = store.connect().await.unwrap();
             store.decrypt(blob.as_bytes(), &none).await.unwrap();
+        });
+    });
+}
+
+/// `Change` takes AWS's passwords alone; all else is told by opening the store with it.
+#[test]
+fn a_pin_is_of_any_form_that_the_token_takes() {
+    alone(|hsm| {
+        let context = hsm.initialized(hsm.shim().library());
+        let disk = Disk::default();
+        block_on(async {
+            for text in ["1234", "user-pin-1", "p\u{e4}ss: \u{1f511}"] {
+                hsm.token().set_pin_here(&context, text);
+                let before = hsm.shim().calls("C_Login");
+                for rotates in [false, true, true] {
+                    let pin = Pin::new(text).unwrap();
+                    // The later one holds.
+                    let builder = cluster(hsm).password(password(WRONG)).pin(pin).rotate_password(rotates);
+                    let cluster = builder.clone().build().unwrap();
+                    for shown in [format!("{builder:?}"), format!("{cluster:?}")] {
+                        assert!(!shown.contains(text), "{shown}");
+                    }
+                    let store = KeyStore::builder(cluster).vault(disk.clone());
+                    works(store.ephemeral(StoreName::new("hsm").unwrap())).await;
+                    await_no_sessions(hsm);
+                }
+                assert_eq!(hsm.shim().calls("C_Login") - before, 3);
+            }
+            hsm.token().set_pin_here(&context, "userpin1");
+            let builder = cluster(hsm).pin(Pin::new("wrong-1").unwrap()).password(password("userpin1"));
+            works(ephemeral(builder)).await;
         });
     });
 }

@@ -10,7 +10,7 @@ use custom_key_store::backend::{
 };
 use custom_key_store::catalog::{CatalogErrorKind, Ledger, SqliteCatalog};
 use custom_key_store::clock::ManualClock;
-use custom_key_store::cloudhsm::{CloudHsmBuilder, CloudHsmCluster, TokenName};
+use custom_key_store::cloudhsm::{CloudHsmBuilder, CloudHsmCluster, Pin, TokenName};
 use custom_key_store::{
     AnyKeyStore, ConnectionState, Disconnected, Identity, KeyStore, Partition, Region, SealingKey, StoreId,
     StoreName,
@@ -30,7 +30,7 @@ pub(crate) fn named(library: &Path, token: &Token, name: TokenName) -> CloudHsmB
         .library(library)
         .token(name)
         .cluster_id(CloudHsmClusterId::new("cluster-abcdefghij2").unwrap())
-        .password(KeyStorePassword::new(&token.pin()).unwrap())
+        .pin(Pin::new(&token.pin()).unwrap())
 }
 
 /// The first token, through the shim.
