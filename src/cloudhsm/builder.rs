@@ -91,6 +91,13 @@ impl CloudHsmBuilder {
 
     /// The user's password, of the form that AWS has for it: what an update takes too. This or [`pin`](Self::pin) is
     /// required; of several calls the last one holds.
+    ///
+    /// An update of the store's password replaces this one, for as long as the store is in this process: put the new one
+    /// in here before the next start. What the store's catalogue has of passwords goes by the one that the store was
+    /// given last. A store that is opened with that one in here uses the catalogue's: the one that the store
+    /// [made](Self::rotate_password), and that a refused one is not to be tried again. Another one in here counts as
+    /// being told one: it is tried, and replaces the catalogue's when a login works with it. Should it be refused, open
+    /// the store with the earlier one again.
     pub fn password(self, password: KeyStorePassword) -> Self {
         self.pin(password.into())
     }
@@ -159,8 +166,20 @@ impl CloudHsmBuilder {
 
     /// Whether connecting changes the password to one that only the store knows, as AWS KMS does. Default: no.
     ///
-    /// The new password lies in the store's catalogue, sealed; the one that was given works no more.
-    /// [`password_rotation`](CloudHsmCluster::password_rotation) says what became of it.
+    /// The new password lies in the store's catalogue, sealed; the one that was given works no more. It stays in this
+    /// builder nevertheless, since what is in the catalogue goes by it.
+    /// [`password_rotation`](CloudHsmCluster::password_rotation) says what became of it. A store that is not in a
+    /// catalogue, or in one that does not outlive the process, leaves the password as it is
+    /// ([`NotKept`](super::PasswordRotation::NotKept)).
+    ///
+    /// <div class="warning">
+    ///
+    /// Nobody else knows the new password. Deleting the store loses it, and so does restoring a backup of the catalogue
+    /// from before the change. An officer of the HSM gets the user back in: by resetting the password, and telling the
+    /// store that one by an update, be it the same as before. One that is no
+    /// [`KeyStorePassword`] must be another than before; [open](crate::StoreBuilder::open) the store with it.
+    ///
+    /// </div>
     pub const fn rotate_password(mut self, rotates: bool) -> Self {
         self.rotates = rotates;
         self

@@ -74,9 +74,9 @@ impl Drop for Loading {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum PasswordRotation {
-    /// Nobody has asked for it, or no attempt was successful yet.
+    /// Nothing was done yet: nobody has asked for it, or no attempt to connect came that far.
     #[default]
-    None,
+    NotDone,
     /// It was changed to one that only the store knows.
     Changed,
     /// The library cannot change it (AWS's Client SDK 5 has no `C_SetPIN`): it stays as it is.

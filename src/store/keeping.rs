@@ -56,7 +56,8 @@ impl KeyStore<Disconnected> {
     ///
     /// What is in the key manager stays as it is, and so do [orphans](crate::Keys::orphans) in the cluster, which KMS
     /// leaves alone too. Their list goes with the store: see to them before, or find them by their labels, the ARNs of
-    /// their KMS keys.
+    /// their KMS keys. A password that the store has made itself (`CloudHsmBuilder::rotate_password`) is lost with it:
+    /// an officer of the HSM must reset it then.
     ///
     /// # Errors
     ///

@@ -74,7 +74,7 @@ fn nothing_but_a_connect_changes_the_password() {
                 connection.close().await.unwrap();
             }
             lasting(&cluster, &disk).probe().await.unwrap();
-            assert_eq!(cluster.password_rotation(), PasswordRotation::None);
+            assert_eq!(cluster.password_rotation(), PasswordRotation::NotDone);
             assert_eq!(hsm.shim().calls("C_SetPIN"), 0);
             let store = lasting(&cluster, &disk).connect().await.unwrap();
             assert_eq!(cluster.password_rotation(), PasswordRotation::Changed);
