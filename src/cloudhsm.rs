@@ -71,6 +71,9 @@
 //! them. Two stores on one token share a login, which ends with the last; they must be the same user. The library is code
 //! in this process: its crash is the process's, and what it does with its memory nobody can see.
 //!
+//! Nobody else in the process may finalize the library *and* initialize it again while a store is connected: the handles
+//! that the store holds may then be those of other sessions and keys, which PKCS#11 has no way to tell.
+//!
 //! Disconnecting a store ends its sessions and, with the last store, finalizes the library. Of a store that is dropped
 //! without, threads do that afterwards; should the process end meanwhile, it is up to the library whether it ends well.
 
@@ -84,6 +87,7 @@ mod health;
 mod keys;
 mod login;
 mod module;
+mod pace;
 mod password;
 mod pin;
 mod pool;

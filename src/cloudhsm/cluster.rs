@@ -59,6 +59,31 @@ pub(super) struct Seen {
     rotation: Mutex<PasswordRotation>,
     /// Threads that are loading the library, or hang in that.
     loading: AtomicUsize,
+    pub(super) attempts: Attempts,
+}
+
+/// How attempts to log in ended that nobody waited for any more: what is written down of them is that they began.
+#[derive(Default)]
+pub(super) struct Attempts {
+    accepted: AtomicBool,
+    unshown: AtomicUsize,
+}
+
+impl Attempts {
+    /// The token took the password.
+    pub(super) fn accepted(&self) {
+        self.accepted.store(true, Ordering::Release);
+    }
+
+    /// The token was not shown the password, and will not be.
+    pub(super) fn unshown(&self) {
+        self.unshown.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Whether one was accepted, and how many were not shown, since this was asked last.
+    pub(super) fn take(&self) -> (bool, usize) {
+        (self.accepted.swap(false, Ordering::AcqRel), self.unshown.swap(0, Ordering::AcqRel))
+    }
 }
 
 /// A thread that loads the library, as long as this is held.

@@ -32,13 +32,13 @@ pub(super) async fn connect(
     let settings = &cluster.settings;
     refuse_too_few(settings, request.reason).await?;
     let mut keeper = Keeper::open(&request.vault, &cluster.password, &cluster.told, request.reason).await?;
+    keeper.settle(cluster.seen.attempts.take());
     // A password that is not to be tried is a reason not to go to the HSM at all.
     keeper.candidates()?;
 
-    let pools: Vec<Pool> =
-        find_tokens(settings, &cluster.seen).await?.into_iter().map(|token| pool(settings, token)).collect();
+    let pools = find_tokens(settings, &cluster.seen).await?;
     let (first, others) = pools.split_first().ok_or_else(nobody_serves)?;
-    let password = log_in(settings, first, &mut keeper).await?;
+    let password = log_in(settings, &cluster.seen, first, &mut keeper).await?;
     log_in_to_others(settings, others, &password, &mut keeper).await;
     if request.reason == ConnectReason::Connect && settings.rotates {
         let rotation = match &pools[..] {
@@ -72,8 +72,8 @@ async fn refuse_too_few(settings: &Settings, reason: ConnectReason) -> Result<()
 }
 
 /// Those of the tokens that are there. Loading a library blocks, for as long as it likes: its thread is left alone with
-/// it when there is no more time, and lets go of what it has found.
-async fn find_tokens(settings: &Arc<Settings>, seen: &Arc<Seen>) -> Result<Vec<Token>, ConnectionError> {
+/// it when there is no more time. What it has found it gives as pools, which let go of it on threads of their own.
+async fn find_tokens(settings: &Arc<Settings>, seen: &Arc<Seen>) -> Result<Vec<Pool>, ConnectionError> {
     // All wait for the one that hangs: a store that is connected again and again must not fill the process with them.
     let loading = seen.loading(settings.limits.hanging).ok_or_else(|| {
         ConnectionError::new(Code::NetworkErrors)
@@ -97,13 +97,13 @@ async fn find_tokens(settings: &Arc<Settings>, seen: &Arc<Seen>) -> Result<Vec<T
     }
 }
 
-fn find_all(settings: &Settings) -> Result<Vec<Token>, ConnectionError> {
+fn find_all(settings: &Settings) -> Result<Vec<Pool>, ConnectionError> {
     let mut found = Vec::new();
     let mut missing = None;
     for name in &settings.tokens {
         let module = Module::load(&settings.library).map_err(|error| no_library(settings, error))?;
         match Token::find(module, name.clone(), settings.names) {
-            Ok(token) => found.push(token),
+            Ok(token) => found.push(pool(settings, token)),
             Err(error) => missing = Some(no_token(name, error)),
         }
     }
@@ -115,11 +115,16 @@ fn find_all(settings: &Settings) -> Result<Vec<Token>, ConnectionError> {
 }
 
 /// Logs in with the passwords that may be in force, each tried once. Gives the one that did.
-async fn log_in(settings: &Settings, pool: &Pool, keeper: &mut Keeper) -> Result<Pin, ConnectionError> {
+async fn log_in(
+    settings: &Settings,
+    seen: &Arc<Seen>,
+    pool: &Pool,
+    keeper: &mut Keeper,
+) -> Result<Pin, ConnectionError> {
     let (mut refused, mut elsewhere) = (None, None);
     for (candidate, password) in keeper.candidates()? {
         keeper.before_try().await?;
-        match enter(settings, pool, password.clone()).await {
+        match enter(settings, Some(seen), pool, password.clone()).await {
             Ok(Entered::LoggedIn) => {
                 keeper.accepted(candidate).await?;
                 return Ok(password);
@@ -167,24 +172,47 @@ enum Attempt {
 }
 
 /// Takes the ticket when nobody waits any more: a password that is shown later would be shown for nothing.
-struct Waiting(Arc<Ticket>);
+struct Waiting<'a> {
+    ticket: Arc<Ticket>,
+    seen: Option<&'a Arc<Seen>>,
+    is_over: bool,
+}
 
-impl Drop for Waiting {
+impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.take();
+        if self.ticket.take()
+            && !self.is_over
+            && let Some(seen) = self.seen
+        {
+            seen.attempts.unshown();
+        }
     }
 }
 
-async fn enter(settings: &Settings, pool: &Pool, password: Pin) -> Result<Entered, Attempt> {
+/// Logs in to a token. Where the attempt was written down, it is `seen` how it ends when nobody waits any more.
+async fn enter(
+    settings: &Settings,
+    seen: Option<&Arc<Seen>>,
+    pool: &Pool,
+    password: Pin,
+) -> Result<Entered, Attempt> {
     let user = settings.user.clone();
-    let waiting = Waiting(Arc::default());
-    let ticket = Arc::clone(&waiting.0);
-    let entered = pool.call(move |seat| Ok(seat.enter(&user, &password, &ticket))).await;
+    let mut waiting = Waiting { ticket: Arc::default(), seen, is_over: false };
+    let (ticket, seen) = (Arc::clone(&waiting.ticket), seen.cloned());
+    let entered = pool.call(move |seat| {
+        let entered = seat.enter(&user, &password, &ticket);
+        if let (Ok(Entered::LoggedIn), Some(seen)) = (&entered, seen) {
+            seen.attempts.accepted();
+        }
+        Ok(entered)
+    });
+    let entered = entered.await;
+    waiting.is_over = true;
     match entered {
         Ok(Ok(entered)) => Ok(entered),
         Ok(Err(error)) => Err(login_failed(pool.token().name(), error)),
         Err(error) => {
-            let untried = waiting.0.take();
+            let untried = waiting.ticket.take();
             let explained = not_entered(pool.token().name(), error);
             Err(if untried { Attempt::Untried(explained) } else { Attempt::Unknown(explained) })
         }
@@ -196,7 +224,7 @@ async fn enter(settings: &Settings, pool: &Pool, password: Pin) -> Result<Entere
 async fn log_in_to_others(settings: &Settings, others: &[Pool], password: &Pin, keeper: &mut Keeper) {
     let asked = others.iter().filter(|pool| !keeper.is_refused_by(pool.token().name()));
     let logins = asked.map(|pool| async {
-        let entered = enter(settings, pool, password.clone()).await;
+        let entered = enter(settings, None, pool, password.clone()).await;
         matches!(entered, Err(Attempt::Refused(_))).then_some(pool.token().name())
     });
     let refused: Vec<_> = futures_util::future::join_all(logins).await.into_iter().flatten().collect();

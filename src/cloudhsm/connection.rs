@@ -197,7 +197,11 @@ impl Connection for HsmConnection {
             seat.with_key(&id, |session, token, key| {
                 let may_encrypt = || token.keys.count(&id, origin).is_ok();
                 let opened = gcm::decrypt(session, key, origin, &ciphertext, &authenticated, may_encrypt)?;
-                Ok(opened.ok_or_else(|| Kind::InvalidCiphertext.into()))
+                Ok(match opened {
+                    Some(opened) if opened.len() == ciphertext.bytes.len() => Ok(opened),
+                    Some(_) => Err(invalid("the token's plaintext is not as long as the ciphertext")),
+                    None => Err(Kind::InvalidCiphertext.into()),
+                })
             })
         };
         self.on_one(work).await.map(Decrypted::new)
@@ -293,6 +297,8 @@ fn generate(seat: &mut Seat, label: &str) -> Result<BackingKeyId, BackendError> 
 
 fn delete(seat: &mut Seat, id: &BackingKeyId) -> Result<(), BackendError> {
     let mut is_begun = false;
+    // What is destroyed is what is found now, not what a handle meant once.
+    seat.token().keys.forget_handles();
     let deleted = seat.with_key(id, |session, token, key| {
         // Whatever becomes of it, its handle is of no more use.
         token.keys.forget_handles();
@@ -310,11 +316,17 @@ fn delete(seat: &mut Seat, id: &BackingKeyId) -> Result<(), BackendError> {
     }
 }
 
+fn invalid(detail: &'static str) -> BackendError {
+    BackendError::new(Kind::InvalidResponse).with_detail(detail)
+}
+
 fn draw(seat: &mut Seat, length: usize) -> Result<SecretBytes, BackendError> {
     seat.perform(|session, _| {
         let mut bytes = SecretBytes::new(vec![0; length]);
         session.generate_random_slice(bytes.expose_mut())?;
-        Ok(Ok(bytes))
+        // By chance once in 2^128 times.
+        let is_random = length < 16 || bytes.expose().iter().any(|byte| *byte != 0);
+        Ok(if is_random { Ok(bytes) } else { Err(invalid("the token's random bytes are all zero")) })
     })
 }
 

@@ -15,7 +15,7 @@ use crate::secret::SecretBytes;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum IvOrigin {
-    /// This crate does, at random. A key then encrypts 2^32 times at most; each process counts for itself.
+    /// This crate does, at random. A key then encrypts 2^32 times at most; each connection counts for itself.
     #[default]
     Random,
     /// The token does: it is given zeros and overwrites them, as AWS CloudHSM insists.

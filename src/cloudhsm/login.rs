@@ -10,6 +10,9 @@ use cryptoki::types::AuthPin;
 
 use super::pin::Pin;
 
+/// As many attempts to log in again may end nobody knows how: five wrong passwords lock a user of AWS CloudHSM.
+const MAX_UNCLEAR: u8 = 3;
+
 /// Who logs in, and how the library wants it written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct User {
@@ -91,6 +94,8 @@ struct Holder {
     /// What the password is being changed to, or was, if the token did not say.
     next: Option<Pin>,
     stores: usize,
+    /// Attempts to log in again, one after the other, of which nobody knows whether the password was wrong.
+    unclear: u8,
     /// The token refused the password when it was to be logged in to again.
     refused: Arc<AtomicBool>,
 }
@@ -133,7 +138,8 @@ impl TokenLogin {
                 let entered = again(session, held)?;
                 self.count(entered);
                 held.stores += 1;
-                Ok(entered)
+                // A login with the other one shows nothing of this one.
+                Ok(if held.password == *password { entered } else { Entered::Shared })
             }
             None => {
                 show(session, user, password)?;
@@ -141,7 +147,7 @@ impl TokenLogin {
                 let (user, password) = (user.clone(), password.clone());
                 self.refused.store(false, Ordering::Release);
                 let refused = Arc::clone(&self.refused);
-                *holder = Some(Holder { user, password, next: None, stores: 1, refused });
+                *holder = Some(Holder { user, password, next: None, stores: 1, unclear: 0, refused });
                 Ok(Entered::LoggedIn)
             }
         }
@@ -183,6 +189,13 @@ impl TokenLogin {
                 // The end of the last session logs out too.
                 let _ = session.logout();
             }
+        }
+    }
+
+    /// The last attempt to log in again failed because the token is not there: it says nothing of the password.
+    pub(super) fn forgive(&self) {
+        if let Some(held) = &mut *lock(&self.holder) {
+            held.unclear = held.unclear.saturating_sub(1);
         }
     }
 
@@ -238,23 +251,26 @@ fn again(session: &Session, held: &mut Holder) -> Result<Entered, LoginError> {
     if is_logged_in(session).map_err(LoginError::Pkcs11)? {
         return Ok(Entered::Shared);
     }
-    if held.refused.load(Ordering::Acquire) {
+    if held.refused.load(Ordering::Acquire) || held.unclear >= MAX_UNCLEAR {
         return Err(LoginError::Refused);
     }
-    if let Some(next) = &held.next {
-        match relogin(session, &held.user, next) {
+    if let Some(next) = held.next.clone() {
+        match relogin(session, held, &next) {
             Err(error) if is_refusal(&error) => held.next = None,
             Err(error) => return Err(LoginError::Pkcs11(error)),
             Ok(Entered::LoggedIn) => {
-                held.password = next.clone();
+                held.password = next;
                 held.next = None;
                 return Ok(Entered::LoggedIn);
             }
             Ok(Entered::Shared) => return Ok(Entered::Shared),
         }
     }
-    relogin(session, &held.user, &held.password).map_err(|error| {
-        held.refused.store(is_refusal(&error), Ordering::Release);
+    let password = held.password.clone();
+    relogin(session, held, &password).map_err(|error| {
+        if is_refusal(&error) {
+            held.refused.store(true, Ordering::Release);
+        }
         LoginError::Pkcs11(error)
     })
 }
@@ -265,12 +281,20 @@ pub(super) fn is_logged_in(session: &Session) -> Result<bool, Pkcs11Error> {
     Ok(matches!(state, SessionState::RoUser | SessionState::RwUser))
 }
 
-fn relogin(session: &Session, user: &User, password: &Pin) -> Result<Entered, Pkcs11Error> {
-    match session.login(UserType::User, Some(&user.pin(password))) {
-        Ok(()) => Ok(Entered::LoggedIn),
+/// Logs in, as long as there were not too many attempts of which nobody knows how they ended: what a library of its own
+/// words means by them may be that the password is wrong.
+fn relogin(session: &Session, held: &mut Holder, password: &Pin) -> Result<Entered, Pkcs11Error> {
+    match session.login(UserType::User, Some(&held.user.pin(password))) {
+        Ok(()) => {
+            held.unclear = 0;
+            Ok(Entered::LoggedIn)
+        }
         // By another session, in this moment.
         Err(Pkcs11Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(Entered::Shared),
-        Err(error) => Err(error),
+        Err(error) => {
+            held.unclear += 1;
+            Err(error)
+        }
     }
 }
 

@@ -7,9 +7,12 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{
+    Arc, LazyLock, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError,
+};
+use std::time::Duration;
 
-use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
+use cryptoki::context::{CInitializeArgs, CInitializeFlags, Function, Pkcs11};
 use cryptoki::error::{Error as Pkcs11Error, RvError};
 
 use super::login::Logins;
@@ -47,8 +50,14 @@ pub(super) struct Module {
 impl Module {
     /// Loads and initializes a library, unless it is there already. Blocks, for as long as the library likes.
     pub(super) fn load(path: &Path) -> Result<Self, Pkcs11Error> {
-        // Two names of one file are one library. A mere name is for the system's loader to find.
-        let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        // Two names of one file are one library. A mere name is for the system's loader to find, which does not look into
+        // the folder that the process happens to be in.
+        let is_name = path.components().count() < 2;
+        let path = if is_name {
+            path.to_owned()
+        } else {
+            std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+        };
         let library = Arc::clone(lock(&LIBRARIES).entry(path.clone()).or_default());
         let mut loaded = lock(&library.loaded);
         let pkcs11 = match &loaded.pkcs11 {
@@ -77,13 +86,25 @@ impl Module {
     /// finalizes: calls of others may be under way.
     pub(super) fn initialize_again(&self) -> Result<(), Pkcs11Error> {
         // No call that began before may reach it with a handle of before.
-        let _alone = self.library.calls.write().unwrap_or_else(PoisonError::into_inner);
+        let _alone = self.alone()?;
         let mut loaded = lock(&self.library.loaded);
         if initialize(&self.pkcs11)? {
             loaded.ours = true;
             self.library.renewals.fetch_add(1, Ordering::Release);
         }
         Ok(())
+    }
+
+    /// Waits until no call is under way, but not for one that hangs: whoever waits to write holds all others back.
+    fn alone(&self) -> Result<RwLockWriteGuard<'_, ()>, Pkcs11Error> {
+        for _ in 0..50 {
+            match self.library.calls.try_write() {
+                Ok(alone) => return Ok(alone),
+                Err(TryLockError::Poisoned(poisoned)) => return Ok(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
+            }
+        }
+        Err(Pkcs11Error::Pkcs11(RvError::CryptokiNotInitialized, Function::Initialize))
     }
 
     /// While this is held, nobody initializes it again.

@@ -189,6 +189,12 @@ impl Keeper {
         Ok(Self { vault: Arc::clone(vault), record, writable, told: Arc::clone(told) })
     }
 
+    /// Takes account of attempts that ended when nobody waited for them any more.
+    pub(super) fn settle(&mut self, (accepted, unshown): (bool, usize)) {
+        let unshown = u8::try_from(unshown).unwrap_or(u8::MAX);
+        self.record.tries = if accepted { 0 } else { self.record.tries.saturating_sub(unshown) };
+    }
+
     /// What is to be tried, in this order, each once.
     pub(super) fn candidates(&self) -> Result<Vec<(Candidate, Pin)>, ConnectionError> {
         if let Some(code) = self.record.refused {

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use cryptoki::session::Session;
 use futures_channel::oneshot;
 
+use super::pace::Pace;
 use super::seat::Seat;
 use super::token::{Known, Token};
 use crate::backend::{BackendError, BackendErrorKind};
@@ -20,6 +21,8 @@ use crate::clock::{Clock, within};
 
 /// A token that has no more sessions to give is not asked for another one for so long.
 const ENOUGH: Duration = Duration::from_secs(1);
+/// When a call that was left to workers who are awake looks whether they have come to it.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
 /// What a worker does.
 struct Job {
@@ -69,9 +72,15 @@ struct State {
     queue: VecDeque<Job>,
     /// Those that are not retired, and since when each has been at work.
     workers: HashMap<u64, Option<Instant>>,
+    /// Those that sleep.
     idle: usize,
+    /// Those of them that were woken and do not know it yet.
+    roused: usize,
+    pace: Pace,
     /// Those that are retired and have not come back.
     hanging: usize,
+    /// Threads that let go of the library, which may block.
+    ending: usize,
     /// Threads of either kind that have not come to their end, the closing of their sessions.
     seated: usize,
     next: u64,
@@ -109,7 +118,10 @@ impl Pool {
             queue: VecDeque::new(),
             workers: HashMap::new(),
             idle: 0,
+            roused: 0,
+            pace: Pace::new(),
             hanging: 0,
+            ending: 0,
             seated: 0,
             next: 0,
             enough_until: None,
@@ -140,7 +152,7 @@ impl Pool {
         work: impl FnOnce(&mut Seat) -> Result<T, BackendError> + Send + 'static,
         undo: impl FnOnce(&mut Seat, T) + Send + 'static,
     ) -> Result<T, BackendError> {
-        let (reply, answer) = oneshot::channel();
+        let (reply, mut answer) = oneshot::channel();
         let (caller, shared) = (Arc::new(()), Arc::downgrade(&self.shared));
         let work = move |seat: &mut Seat| {
             let done = work(seat);
@@ -152,7 +164,15 @@ impl Pool {
             }
         };
         self.submit(Job { caller: Some(Arc::downgrade(&caller)), work: Box::new(work) })?;
-        match within(&*self.shared.clock, self.shared.limits.deadline, answer).await {
+        let (clock, deadline) = (&*self.shared.clock, self.shared.limits.deadline);
+        let begun = clock.monotonic();
+        let mut answered = within(clock, LOOK_AGAIN.min(deadline), &mut answer).await;
+        if answered.is_none() {
+            self.shared.nudge();
+            let passed = clock.monotonic().saturating_duration_since(begun);
+            answered = within(clock, deadline.saturating_sub(passed), answer).await;
+        }
+        match answered {
             Some(Ok(Ok(mut answer))) => {
                 // Nobody else has had it.
                 answer.value.take().map(|(value, _)| value).ok_or_else(|| BackendErrorKind::Panicked.into())
@@ -163,7 +183,7 @@ impl Pool {
             Some(Err(oneshot::Canceled)) => Err(BackendErrorKind::Panicked.into()),
             None => {
                 // It was at work for most of this time, or others were: then there is too much to do, and nothing hangs.
-                self.shared.relieve(self.shared.limits.deadline / 2);
+                self.shared.relieve(deadline / 2);
                 let detail = "the PKCS#11 library did not come back in time";
                 Err(BackendError::new(BackendErrorKind::TimedOut).with_detail(detail))
             }
@@ -184,14 +204,12 @@ impl Pool {
             let detail = "too many calls wait for a session with the HSM";
             return Err(BackendError::new(BackendErrorKind::Throttled).with_detail(detail));
         }
-        if state.idle <= state.queue.len() {
-            // Those who are dropped before their deadline would find out about no worker that hangs.
-            shared.retire(&mut state, shared.limits.deadline);
-            shared.hire(&mut state)?;
-        }
+        let wakes = shared.wants_another(&state) && shared.rouse(&mut state)?;
         state.queue.push_back(job);
         drop(state);
-        shared.wake.notify_one();
+        if wakes {
+            shared.wake.notify_one();
+        }
         Ok(())
     }
 
@@ -204,18 +222,21 @@ impl Pool {
             if !state.workers.is_empty() || (state.hanging == 0 && state.token.is_some()) {
                 state.ended.push(tell);
             }
-            self.shared.shut(&mut state);
+            let given_up = self.shared.shut(&mut state);
+            drop(state);
+            drop(given_up);
             ended
         };
         within(&*self.shared.clock, self.shared.limits.deadline, ended).await;
         let state = self.shared.lock();
-        state.workers.len() + state.hanging
+        state.workers.len() + state.hanging + state.ending
     }
 }
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        self.shared.shut(&mut self.shared.lock());
+        let given_up = self.shared.shut(&mut self.shared.lock());
+        drop(given_up);
     }
 }
 
@@ -225,10 +246,13 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn shut(&self, state: &mut State) {
+    /// Takes no more jobs. Gives those that wait, to be dropped where the state is not held: whoever waits for them is told
+    /// so by that, and may do anything then.
+    #[must_use]
+    fn shut(&self, state: &mut State) -> VecDeque<Job> {
         state.closed = true;
-        // Who waits for them is told so by their end.
-        state.queue.retain(|job| job.caller.is_none());
+        let (left, given_up) = state.queue.drain(..).partition(|job: &Job| job.caller.is_none());
+        state.queue = left;
         self.wake.notify_all();
         if state.workers.is_empty()
             && state.hanging == 0
@@ -242,28 +266,59 @@ impl Shared {
                 tell(ended);
             });
         }
+        given_up
     }
 
     /// Takes a job for which there need be no room, also when the pool is closed, as long as there is a worker.
     fn submit_anyway(self: &Arc<Self>, job: Job) {
         let mut state = self.lock();
-        if state.idle <= state.queue.len() && !state.closed {
-            // Those there are will do.
-            let _ = self.hire(&mut state);
-        }
         state.queue.push_back(job);
+        if !state.closed {
+            // Those there are will do.
+            let _ = self.rouse(&mut state);
+        }
         drop(state);
         self.wake.notify_one();
     }
 
+    /// Whether who is awake would keep one more job waiting for too long.
+    fn wants_another(&self, state: &State) -> bool {
+        let now = self.clock.monotonic();
+        let long = state.pace.long();
+        let late =
+            |since: &Option<Instant>| since.is_some_and(|since| now.saturating_duration_since(since) > long);
+        let late = state.workers.values().filter(|since| late(since)).count();
+        let asleep = state.idle.saturating_sub(state.roused);
+        let awake = state.workers.len().saturating_sub(asleep + late);
+        state.pace.is_worth_waking(awake, state.queue.len())
+    }
+
+    /// Has one more worker come: one that sleeps, which the caller then wakes, or else a new one, if there may be one.
+    fn rouse(self: &Arc<Self>, state: &mut State) -> Result<bool, BackendError> {
+        if state.idle > state.roused {
+            state.roused += 1;
+            return Ok(true);
+        }
+        // Those who are dropped before their deadline would find out about no worker that hangs.
+        self.retire(state, self.limits.deadline);
+        self.hire(state).map(|()| false)
+    }
+
+    /// Has one more worker come if a job waits, whatever the pace was.
+    fn nudge(self: &Arc<Self>) {
+        let mut state = self.lock();
+        let wakes = !state.queue.is_empty() && !state.closed && self.rouse(&mut state).unwrap_or(false);
+        drop(state);
+        if wakes {
+            self.wake.notify_one();
+        }
+    }
+
     /// Replaces the workers that have been at one job for so long, where jobs wait.
     fn relieve(self: &Arc<Self>, limit: Duration) {
-        let mut state = self.lock();
-        self.retire(&mut state, limit);
-        if state.queue.len() > state.idle && !state.closed {
-            // Should there be none to be had, those who wait run into their deadlines.
-            let _ = self.hire(&mut state);
-        }
+        self.retire(&mut self.lock(), limit);
+        // Should there be none to be had, those who wait run into their deadlines.
+        self.nudge();
     }
 
     /// Gives up on the workers that have been at one job for so long, as long as there may be more that hang.
@@ -308,27 +363,36 @@ impl Shared {
 
     fn work(self: Arc<Self>, id: u64, mut seat: Seat) {
         while let Some(job) = self.next(id) {
-            let job = if seat.sit_down() { Some(job) } else { self.give_back(id, job) };
+            // The library's wrapper may panic, on answers that make no sense.
+            let has_seat = catch_unwind(AssertUnwindSafe(|| seat.sit_down())).unwrap_or(true);
+            let job = if has_seat { Some(job) } else { self.give_back(id, job) };
             let Some(job) = job else { return };
             if job.is_wanted() && catch_unwind(AssertUnwindSafe(|| (job.work)(&mut seat))).is_err() {
-                // The library's wrapper may panic; its session is then of unknown state.
+                // Its session is then of unknown state.
                 seat.stand_up();
-            }
-            let mut state = self.lock();
-            match state.workers.get_mut(&id) {
-                Some(since) => *since = None,
-                None => break,
             }
         }
         self.leave(id, seat);
     }
 
     /// The next job; `None` for a worker that is to end.
-    fn next(&self, id: u64) -> Option<Job> {
+    fn next(self: &Arc<Self>, id: u64) -> Option<Job> {
         let mut state = self.lock();
+        // One that is not theirs any more was retired.
+        if let Some(since) = state.workers.get_mut(&id)?.take() {
+            state.pace.took(self.clock.monotonic().saturating_duration_since(since));
+        }
         loop {
             if let Some(job) = state.queue.pop_front() {
                 state.workers.insert(id, Some(self.clock.monotonic()));
+                // Whoever has waited behind it asked when the pace was another.
+                let wakes = !state.queue.is_empty()
+                    && self.wants_another(&state)
+                    && self.rouse(&mut state).unwrap_or(false);
+                drop(state);
+                if wakes {
+                    self.wake.notify_one();
+                }
                 return Some(job);
             }
             if state.closed {
@@ -337,6 +401,7 @@ impl Shared {
             state.idle += 1;
             state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
             state.idle -= 1;
+            state.roused = state.roused.saturating_sub(1);
         }
     }
 
@@ -378,9 +443,13 @@ impl Shared {
             return;
         }
         let token = if state.hanging == 0 { state.token.take() } else { None };
-        let ended = std::mem::take(&mut state.ended);
+        state.ending += 1;
         drop(state);
         drop(token);
+        let mut state = self.lock();
+        state.ending -= 1;
+        let ended = std::mem::take(&mut state.ended);
+        drop(state);
         tell(ended);
     }
 }

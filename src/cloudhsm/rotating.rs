@@ -1,5 +1,6 @@
 //! Changing the password to one that only the store knows.
 
+use cryptoki::context::Function;
 use cryptoki::error::{Error as Pkcs11Error, RvError};
 
 use super::cluster::{PasswordRotation, Settings};
@@ -104,6 +105,8 @@ fn meaning(answer: Result<(), Pkcs11Error>) -> Answer {
             | RvError::ArgumentsBad,
             _,
         )) => Answer::Declined,
+        // No session was to be had for it.
+        Err(Pkcs11Error::Pkcs11(_, function)) if !matches!(function, Function::SetPIN) => Answer::Declined,
         Err(_) => Answer::Unclear,
     }
 }

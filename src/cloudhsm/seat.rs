@@ -178,7 +178,12 @@ impl Seat {
     /// Mends what an error says is broken, or gives up.
     fn recover(&mut self, error: Pkcs11Error) -> Result<(), BackendError> {
         match class(&error) {
-            Class::Session | Class::Reopen(_) => self.stand_up(),
+            Class::Session => self.stand_up(),
+            Class::Reopen(_) => {
+                self.stand_up();
+                // Some libraries have no better word for a handle that is not valid any more.
+                self.token.keys.forget_handles();
+            }
             // A handle may be invalid because the login is gone, and a session of which nobody is logged in is no lost one.
             Class::LogIn | Class::FindAgain => {
                 self.token.keys.forget_handles();

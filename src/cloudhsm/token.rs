@@ -215,7 +215,14 @@ impl Token {
             return self.enter_for(&mut later, session, &user, &password, &ticket).map(drop);
         }
         drop(later);
-        self.known.login.again(session)?;
+        if let Err(error) = self.known.login.again(session) {
+            if matches!(error, LoginError::Pkcs11(Pkcs11Error::Pkcs11(_, Function::Login)))
+                && self.info().is_err()
+            {
+                self.known.login.forgive();
+            }
+            return Err(error);
+        }
         let logins = self.known.login.logins();
         if self.logins.fetch_max(logins, Ordering::AcqRel) < logins {
             // What was found belonged to the sessions that are gone; its handles may be those of other keys by now.

@@ -7,7 +7,7 @@ use custom_key_store::backend::{
 };
 use custom_key_store::cloudhsm::KeyNames;
 use custom_key_store::{EncryptionContext, KeyStore, NewKey, StoreName};
-use custom_key_store_hsm::{Trait, alone};
+use custom_key_store_hsm::{Hsm, Module, Trait, alone, alone_on};
 use futures::executor::block_on;
 
 use crate::setup::{cluster, connect};
@@ -23,6 +23,13 @@ async fn described(
     let metadata = RequestMetadata::new("test", &Operation::DESCRIBE_KEY, &id);
     let described = connection.describe_key(&DescribeKeyRequest::new(metadata, &key)).await;
     described.map(|key| (key.spec, key.usages)).map_err(|error| Some(error.kind()))
+}
+
+async fn encrypt(connection: &dyn Connection, name: &str) -> Result<(), BackendErrorKind> {
+    let (id, key) = (RequestId::generate(), BackingKeyId::new(name).unwrap());
+    let metadata = RequestMetadata::new("test", &Operation::ENCRYPT, &id);
+    let encrypted = connection.encrypt(&EncryptRequest::new(metadata, &key, b"plaintext")).await;
+    encrypted.map(drop).map_err(|error| error.kind())
 }
 
 #[test]
@@ -167,18 +174,30 @@ fn a_key_is_looked_for_once() {
     });
 }
 
+/// On a module that says that the handle of the old one is invalid, and on one that only says that something is wrong.
+fn finds_anew(hsm: &Hsm) {
+    hsm.token().plant_key("old", &[1; 16], 256);
+    block_on(async {
+        let connection = connect(&cluster(hsm).build().unwrap()).await.unwrap();
+        let name = "01".repeat(16);
+        encrypt(&*connection, &name).await.unwrap();
+        hsm.token().destroy_key(&[1; 16]);
+        assert_eq!(encrypt(&*connection, &name).await, Err(BackendErrorKind::KeyNotFound));
+        hsm.token().plant_key("new", &[1; 16], 256);
+        encrypt(&*connection, &name).await.unwrap();
+    });
+}
+
 #[test]
 fn a_key_that_was_made_anew_under_its_id_is_found_anew() {
     alone(|hsm| {
-        hsm.token().plant_key("old", &[1; 16], 256);
-        block_on(async {
-            let connection = connect(&cluster(hsm).build().unwrap()).await.unwrap();
-            let name = "01".repeat(16);
-            assert!(described(&*connection, &name).await.is_ok());
-            hsm.token().destroy_key(&[1; 16]);
-            assert_eq!(described(&*connection, &name).await, Err(Some(BackendErrorKind::KeyNotFound)));
-            hsm.token().plant_key("new", &[1; 16], 256);
-            assert!(described(&*connection, &name).await.is_ok());
-        });
+        finds_anew(hsm);
+    });
+}
+
+#[test]
+fn a_key_that_was_made_anew_is_found_anew_on_another_module() {
+    alone_on(Module::Kryoptic, |hsm| {
+        finds_anew(hsm);
     });
 }

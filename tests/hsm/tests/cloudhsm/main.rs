@@ -1,6 +1,7 @@
 //! CloudHSM key stores on tokens of SoftHSM, each test in a process of its own.
 #![expect(clippy::unwrap_used, reason = "tests, in helpers too")]
 
+mod attempts;
 mod calls;
 mod codes;
 mod conforming;
