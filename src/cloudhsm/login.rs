@@ -85,7 +85,7 @@ impl Ticket {
 
 /// The logins on the tokens of a library.
 #[derive(Default)]
-pub(super) struct Logins(Mutex<HashMap<u64, TokenLogin>>);
+pub(super) struct Logins(Mutex<HashMap<String, TokenLogin>>);
 
 /// The user that is logged in to a token.
 struct Holder {
@@ -110,9 +110,9 @@ pub(super) struct TokenLogin {
 }
 
 impl Logins {
-    /// The login to the token in this slot, whoever has it.
-    pub(super) fn of(&self, slot: u64) -> TokenLogin {
-        lock(&self.0).entry(slot).or_default().clone()
+    /// The login to the token of this serial number, whoever has it.
+    pub(super) fn of(&self, token: String) -> TokenLogin {
+        lock(&self.0).entry(token).or_default().clone()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use cryptoki::context::Function;
 use cryptoki::error::{Error as Pkcs11Error, RvError};
 use cryptoki::session::Session;
 
@@ -196,13 +197,10 @@ impl Seat {
                     self.session = Some(session);
                 }
             }
+            // What it meant for the token is seen when the next session is opened, by every worker of every token.
             Class::Initialize => {
                 self.token.module().initialize_again().map_err(told)?;
                 self.stand_up();
-                self.token.keys.forget_handles();
-                // Slots may be numbered anew, and ours be another token's. One that is missing is found so when a session
-                // is opened.
-                let _ = self.token.locate_again();
             }
             Class::Exhausted | Class::GiveUp(_) => return Err(told(error)),
         }
@@ -220,17 +218,19 @@ impl Drop for Seat {
 /// A session that may make and delete keys.
 fn open(token: &Token) -> Result<Session, Pkcs11Error> {
     let open = || token.module().pkcs11().open_rw_session(token.slot());
+    let located = |located| match located {
+        Ok(()) => Ok(()),
+        Err(NoToken::Pkcs11(error)) => Err(error),
+        Err(_) => Err(Pkcs11Error::Pkcs11(RvError::TokenNotPresent, Function::OpenSession)),
+    };
+    located(token.renew())?;
     match open() {
         Err(Pkcs11Error::Pkcs11(
             RvError::SlotIdInvalid | RvError::TokenNotPresent | RvError::TokenNotRecognized,
-            function,
+            _,
         )) => {
-            let lost = |_| Pkcs11Error::Pkcs11(RvError::TokenNotPresent, function);
-            match token.locate_again() {
-                Ok(()) => open(),
-                Err(NoToken::Pkcs11(error)) => Err(error),
-                Err(other) => Err(lost(other)),
-            }
+            located(token.locate_again())?;
+            open()
         }
         other => other,
     }

@@ -117,6 +117,8 @@ impl Known {
 pub(super) struct Token {
     module: Module,
     known: Known,
+    /// How often the library had been initialized again when the slot was looked for.
+    era: Mutex<u64>,
     slot: Mutex<Slot>,
     /// Which of the logins the handles of keys belong to.
     logins: AtomicU64,
@@ -130,15 +132,17 @@ pub(super) struct Token {
 impl Token {
     /// Finds the token of this name. Blocks.
     pub(super) fn find(module: Module, name: TokenName, names: KeyNames) -> Result<Self, NoToken> {
+        let era = module.renewals();
         let slot = locate(module.pkcs11(), &name)?;
-        let login = module.logins().of(slot.id());
         let keys = KeyTable::new(names);
-        let described = module
-            .pkcs11()
-            .get_token_info(slot)
-            .map_or_else(|_| Description::unknown(&name), |info| Description::new(&info));
+        let info = module.pkcs11().get_token_info(slot);
+        // A token's number may change, its serial number does not.
+        let serial = info.as_ref().map(|info| info.serial_number().to_owned()).unwrap_or_default();
+        let login = module.logins().of(if serial.is_empty() { slot.id().to_string() } else { serial });
+        let described = info.map_or_else(|_| Description::unknown(&name), |info| Description::new(&info));
         let (known, slot) = (Known { name, described: Arc::new(described), login }, Mutex::new(slot));
         Ok(Self {
+            era: Mutex::new(era),
             module,
             known,
             slot,
@@ -164,6 +168,19 @@ impl Token {
     /// What the token says of itself.
     pub(super) fn info(&self) -> Result<TokenInfo, Pkcs11Error> {
         self.module.pkcs11().get_token_info(self.slot())
+    }
+
+    /// Begins anew where the library was initialized again: slots may be numbered anew, and ours be another token's, as
+    /// handles of keys may be those of others.
+    pub(super) fn renew(&self) -> Result<(), NoToken> {
+        let mut era = self.era.lock().unwrap_or_else(PoisonError::into_inner);
+        let renewals = self.module.renewals();
+        if *era != renewals {
+            self.keys.forget_handles();
+            self.locate_again()?;
+            *era = renewals;
+        }
+        Ok(())
     }
 
     /// Looks for the token again: a library that was initialized again may have put it into another slot.
@@ -224,9 +241,11 @@ impl Token {
             return Err(error);
         }
         let logins = self.known.login.logins();
-        if self.logins.fetch_max(logins, Ordering::AcqRel) < logins {
-            // What was found belonged to the sessions that are gone; its handles may be those of other keys by now.
+        if self.logins.load(Ordering::Acquire) < logins {
+            // What was found belonged to the sessions that are gone; its handles may be those of other keys by now. First
+            // forgotten, then known to be: whoever sees the number finds none of them.
             self.keys.forget_handles();
+            self.logins.fetch_max(logins, Ordering::AcqRel);
         }
         Ok(())
     }
