@@ -259,11 +259,12 @@ impl CloudHsmBuilder {
 /// As long as the fields of `CK_TOKEN_INFO` are.
 fn check(token: &TokenName) -> Result<(), InvalidSetup> {
     let legal = match token {
-        TokenName::Label(label) => (1..=32).contains(&label.len()),
-        TokenName::Serial(serial) => (1..=16).contains(&serial.len()),
+        TokenName::Label(label) => (1..=32).contains(&label.len()) && !label.ends_with(' '),
+        TokenName::Serial(serial) => (1..=16).contains(&serial.len()) && !serial.ends_with(' '),
         TokenName::Slot(_) => true,
     };
-    let expected = "a label of 1 to 32 bytes, or a serial number of 1 to 16";
+    // PKCS#11 fills them up with spaces.
+    let expected = "a label of 1 to 32 bytes, or a serial number of 1 to 16, without spaces at its end";
     if legal { Ok(()) } else { Err(invalid("token", expected)) }
 }
 

@@ -285,6 +285,7 @@ fn generate(seat: &mut Seat, label: &str) -> Result<BackingKeyId, BackendError> 
         ];
         session.generate_key(&Mechanism::AesKeyGen, &template).map(|_| Ok(()))
     });
+    let made = made.and_then(|()| refuse_unfit(seat, &id));
     if let Err(error) = &made
         && is_begun
         && error.kind().may_have_taken_effect()
@@ -293,6 +294,24 @@ fn generate(seat: &mut Seat, label: &str) -> Result<BackingKeyId, BackendError> 
         let _ = delete(seat, &id);
     }
     made.map(|()| id)
+}
+
+/// Refuses a key that is not what was asked for: that it stays in the token is what the store is for.
+fn refuse_unfit(seat: &mut Seat, id: &BackingKeyId) -> Result<(), BackendError> {
+    seat.with_key(id, |session, _, key| {
+        let wanted = [AttributeType::Sensitive, AttributeType::Extractable, AttributeType::ValueLen];
+        let fits = session.get_attributes(key, &wanted)?.into_iter().all(|attribute| match attribute {
+            Attribute::Sensitive(sensitive) => sensitive,
+            Attribute::Extractable(extractable) => !extractable,
+            Attribute::ValueLen(length) => u64::from(length) == 32,
+            _ => true,
+        });
+        Ok(if fits {
+            Ok(())
+        } else {
+            Err(invalid("the token made a key that is not of 256 bits or can leave it"))
+        })
+    })
 }
 
 fn delete(seat: &mut Seat, id: &BackingKeyId) -> Result<(), BackendError> {

@@ -116,7 +116,10 @@ impl KeyTable {
 
     /// Forgets a key that is no more, and what was counted of it.
     pub(super) fn remove(&self, id: &BackingKeyId) {
-        self.lock().found.remove(id);
+        let mut state = self.lock();
+        state.found.remove(id);
+        // Whoever looked for it meanwhile may have found what is no more.
+        state.forgotten += 1;
     }
 
     fn find(&self, session: &Session, id: &BackingKeyId) -> Result<ObjectHandle, NoKey> {

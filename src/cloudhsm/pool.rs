@@ -2,7 +2,7 @@
 //!
 //! A call is a job in a bounded queue. A worker takes it, has its session do it, and answers; who asked waits for the
 //! answer, up to a deadline. A worker that is at work past the deadline is *retired*: it is replaced at once, and ends
-//! when the library comes back, its answer thrown away. Nobody can stop it before.
+//! when the library comes back; its answer is thrown away unless somebody waits for it still. Nobody can stop it before.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;

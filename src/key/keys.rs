@@ -17,8 +17,9 @@ use crate::epoch;
 use crate::error::{Error, ErrorKind};
 use crate::value::{InvalidValue, Problem};
 
-/// How often a change is tried again when somebody else changed the same key meanwhile.
-pub(super) const TRIES: usize = 16;
+/// How often a change is tried again when somebody else changed the same key meanwhile. Each time somebody else has got
+/// ahead, so that many are no waste; a thread that the system holds up can lose more than a few in a row.
+pub(super) const TRIES: usize = 64;
 
 /// Tries again what somebody else's change of the same key got in the way of.
 macro_rules! retry {
