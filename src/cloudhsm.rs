@@ -58,7 +58,9 @@
 //!
 //! Before a password is tried, that is written down in the store's catalogue. One that was refused, and one of which
 //! three attempts ended nobody knows how, is not tried again until the store is told one by an update, be it the same:
-//! AWS CloudHSM locks a user after five wrong ones. A password that never reached the token costs nothing.
+//! AWS CloudHSM locks a user after five wrong ones. A password that never reached the token costs nothing. Where a login
+//! was lost while the store is connected, attempts to log in again are counted in memory: after a refusal, or three that
+//! end nobody knows how, calls are answered [`AuthenticationFailed`](crate::backend::BackendErrorKind::AuthenticationFailed).
 //!
 //! Where the password is [changed](CloudHsmBuilder::rotate_password), the new one is written down first, beside the old
 //! one, until a login has shown which of them is in force; whatever is cut off in between, one of the two logs in.

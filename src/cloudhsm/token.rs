@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cryptoki::context::{Function, Pkcs11};
-use cryptoki::error::{Error as Pkcs11Error, RvError};
+use cryptoki::error::Error as Pkcs11Error;
 use cryptoki::object::ObjectHandle;
 use cryptoki::session::Session;
 use cryptoki::slot::{Slot, TokenInfo};
 
 use super::keys::{KeyNames, KeyTable, NoKey};
-use super::login::{Entered, LoginError, Ticket, TokenLogin, User, is_logged_in, is_refusal};
+use super::login::{Entered, LoginError, Ticket, TokenLogin, User, is_refusal};
 use super::module::Module;
 use super::pin::Pin;
 use crate::backend::{BackendErrorKind, BackingKeyId};
@@ -250,16 +250,12 @@ impl Token {
         Ok(())
     }
 
-    /// The handle of a key. None is said to be missing by a token that shows nothing any more, since nobody is logged in
-    /// or it is not there itself.
+    /// The handle of a key. None is said to be missing by a token that is not there itself.
     pub(super) fn key(&self, session: &Session, id: &BackingKeyId) -> Result<ObjectHandle, NoKey> {
         let found = self.keys.handle(session, id);
         if let Err(NoKey::Told(error)) = &found
             && error.kind() == BackendErrorKind::KeyNotFound
         {
-            if !is_logged_in(session)? {
-                return Err(Pkcs11Error::Pkcs11(RvError::UserNotLoggedIn, Function::FindObjects).into());
-            }
             self.info()?;
         }
         found

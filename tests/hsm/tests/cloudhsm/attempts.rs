@@ -1,7 +1,6 @@
 //! Attempts to log in of which nobody waits for the end, or of which the token does not say how they ended.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use custom_key_store::backend::{
     Backend as _, BackingKeyId, ConnectReason, Connection as _, EncryptRequest, MemoryVault, Operation,
@@ -11,7 +10,7 @@ use custom_key_store::cloudhsm::PasswordRotation;
 use custom_key_store_hsm::{Failure, alone, cryptoki_sys};
 use futures::executor::block_on;
 
-use crate::setup::{cluster, connect, log_out, request};
+use crate::setup::{await_no_sessions, cluster, connect, log_out, request};
 use crate::vault::Disk;
 
 #[test]
@@ -21,20 +20,20 @@ fn attempts_that_are_given_up_do_not_use_up_the_password() {
         let vault = Arc::new(MemoryVault::new());
         let request = || request(ConnectReason::Connect).with_vault(Arc::clone(&vault));
         block_on(async {
-            for polls in 0..12 {
+            // More than may end nobody knows how.
+            for _ in 0..6 {
+                hsm.shim().hang("C_Login");
                 let request = request();
                 let mut connecting = cluster.connect(&request);
-                for _ in 0..polls {
-                    // Long enough for a worker to have come to the login at some of these points, and not at others.
-                    std::thread::sleep(Duration::from_millis(polls));
-                    if futures::poll!(&mut connecting).is_ready() {
-                        break;
-                    }
+                while hsm.shim().hanging("C_Login") == 0 {
+                    assert!(futures::poll!(&mut connecting).is_pending());
+                    std::thread::yield_now();
                 }
+                // The token takes the password when nobody waits any more.
                 drop(connecting);
+                hsm.shim().release("C_Login");
+                await_no_sessions(hsm);
             }
-            // The last ones are logging out still, perhaps.
-            std::thread::sleep(Duration::from_millis(200));
             cluster.connect(&request()).await.unwrap();
         });
     });

@@ -1,0 +1,166 @@
+use super::*;
+
+fn password(text: &str) -> Pin {
+    Pin::new(text).unwrap()
+}
+
+#[test]
+fn a_record_comes_back_as_it_was_written() {
+    let mut record = Record::new(password("given111"), password("current1"));
+    let code = ConnectionErrorCode::UserLockedOut;
+    for (pending, tries, refused) in
+        [(None, 0, None), (Some(password("pending1")), 3, None), (None, 1, Some(code))]
+    {
+        record.pending_refused = pending.is_some();
+        record.told_refused = refused.is_some();
+        record.told = record.told_refused.then(|| password("told1111"));
+        record.others.push(TokenName::Label(format!("a\tb\nc{tries}")).to_string());
+        (record.pending, record.tries, record.refused) = (pending, tries, refused);
+        assert_eq!(Record::from_bytes(record.to_bytes().expose()), Some(record.clone()));
+    }
+    for text in ["1", " ", "user-pin-1", "refused", "p\u{e4}ss\u{2028}w\u{f6}rd"] {
+        let mut record = Record::new(password(text), password(text));
+        (record.told, record.pending) = (Some(password(text)), Some(password(text)));
+        assert_eq!(Record::from_bytes(record.to_bytes().expose()), Some(record));
+    }
+}
+
+#[test]
+fn what_is_no_record_is_refused() {
+    let record = Record::new(password("given111"), password("current1")).to_bytes();
+    let bytes = record.expose();
+    for end in 0..bytes.len() {
+        assert_eq!(Record::from_bytes(&bytes[..end]), None, "{end}");
+    }
+    assert_eq!(Record::from_bytes(&[bytes, b"\n"].concat()), None);
+    assert_eq!(Record::from_bytes(&[0xff; 40]), None);
+}
+
+/// What somebody does with the store.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    /// It is opened with this password in its configuration.
+    Opened(&'static str),
+    /// It is told this one in an update.
+    Told(&'static str),
+    /// It is connected once more.
+    Again,
+    /// It is connected, and nobody hears what the token says of the first password.
+    CutOff,
+}
+
+const GIVEN: &str = "given111";
+
+const STEPS: [Step; 7] = [
+    Step::Opened(GIVEN),
+    Step::Opened("mistake1"),
+    Step::Opened("mistake2"),
+    Step::Told(GIVEN),
+    Step::Told("mistake1"),
+    Step::Again,
+    Step::CutOff,
+];
+
+/// A store, and a token in which this password is in force.
+struct Bench {
+    vault: Arc<dyn Vault>,
+    in_force: Pin,
+    given: Pin,
+    told: Arc<AtomicBool>,
+    /// Those that were refused since the store was given one.
+    refused: Vec<Pin>,
+}
+
+impl Bench {
+    async fn new(record: &Record, in_force: &str) -> Self {
+        let vault: Arc<dyn Vault> = Arc::new(crate::backend::MemoryVault::new());
+        vault.write(record.to_bytes()).await.unwrap();
+        let (given, in_force) = (record.given.clone(), password(in_force));
+        Self { vault, in_force, given, told: Arc::default(), refused: Vec::new() }
+    }
+
+    async fn step(&mut self, step: Step) -> Result<(), ConnectionError> {
+        match step {
+            Step::Opened(text) | Step::Told(text) => {
+                let (given, is_told) = (password(text), matches!(step, Step::Told(_)));
+                if is_told || given != self.given {
+                    self.refused.clear();
+                }
+                (self.given, self.told) = (given, Arc::new(AtomicBool::new(is_told)));
+            }
+            Step::Again | Step::CutOff => {}
+        }
+        self.connect(matches!(step, Step::CutOff)).await
+    }
+
+    async fn connect(&mut self, is_cut_off: bool) -> Result<(), ConnectionError> {
+        let mut keeper = Keeper::open(&self.vault, &self.given, &self.told, ConnectReason::Connect).await?;
+        for (candidate, password) in keeper.candidates()? {
+            keeper.before_try().await?;
+            if is_cut_off {
+                break;
+            }
+            if password == self.in_force {
+                return keeper.accepted(candidate).await;
+            }
+            assert!(!self.refused.contains(&password), "{password:?} is tried again");
+            self.refused.push(password);
+            keeper.declined(candidate);
+        }
+        let error = ConnectionError::new(ConnectionErrorCode::InvalidCredentials);
+        if !is_cut_off {
+            keeper.refused(error.code()).await;
+        }
+        Err(error)
+    }
+}
+
+/// Whoever does whatever, in four steps, and then tells the store the password that it was given first.
+#[test]
+fn no_steps_lose_a_password_that_only_the_store_knows() {
+    let mut changed = Record::new(password(GIVEN), password("current1"));
+    let mut unclear = changed.clone();
+    unclear.pending = Some(password("pending1"));
+    changed.others.push("label \"b\"".to_owned());
+    let cases = [(&changed, "current1"), (&unclear, "current1"), (&unclear, "pending1")];
+    futures::executor::block_on(async {
+        for (record, in_force) in cases {
+            for number in 0..STEPS.len().pow(4) {
+                let steps = [0, 1, 2, 3].map(|nth| STEPS[number / STEPS.len().pow(nth) % STEPS.len()]);
+                let mut bench = Bench::new(record, in_force).await;
+                for step in steps {
+                    let is_known = matches!(step, Step::Opened(GIVEN) | Step::Told(GIVEN));
+                    let is_new = matches!(step, Step::Told(_)) || bench.given != password(GIVEN);
+                    let outcome = bench.step(step).await;
+                    assert!(!(is_known && is_new) || outcome.is_ok(), "{in_force}: {steps:?}");
+                }
+                bench.step(Step::Told(GIVEN)).await.unwrap();
+                bench.step(Step::Again).await.unwrap();
+                assert_eq!(bench.refused.iter().filter(|one| **one == bench.in_force).count(), 0);
+            }
+        }
+    });
+}
+
+#[test]
+fn a_password_that_is_told_replaces_the_others_when_it_is_in_force() {
+    futures::executor::block_on(async {
+        let record = Record::new(password(GIVEN), password("current1"));
+        for text in [GIVEN, "another1"] {
+            let mut bench = Bench::new(&record, text).await;
+            bench.step(Step::Opened("mistake1")).await.unwrap_err();
+            bench.step(Step::Told(text)).await.unwrap();
+            assert!(bench.refused.is_empty());
+            let written = bench.vault.read().await.unwrap().unwrap();
+            let expected = Record::new(password(text), password(text));
+            assert_eq!(Record::from_bytes(written.expose()), Some(expected));
+        }
+    });
+}
+
+#[test]
+fn new_passwords_are_long_and_unlike() {
+    let (one, other) = (new_password().unwrap(), new_password().unwrap());
+    assert_eq!((one.expose().len(), other.expose().len()), (32, 32));
+    assert_ne!(one, other);
+}
