@@ -119,6 +119,7 @@
 //! | [`Sealer`], [`SealingKey`] | who protects what is kept on disk |
 //! | [`envelope`] | data of your own under data keys: records, streams, a cache of data keys |
 //! | [`clock`] | where time comes from, and a clock for tests |
+//! | [`RateLimit`] | how many requests there may be in a second, and at once |
 //! | [`Error`] | what can go wrong when a store is used |
 //!
 //! # Features
@@ -168,6 +169,11 @@ mod file;
 mod identity;
 mod key;
 mod primitive;
+#[cfg_attr(
+    not(feature = "proxy"),
+    expect(dead_code, reason = "the core has the limit, and nobody yet whom it limits")
+)]
+mod rate;
 mod secret;
 mod store;
 mod store_id;
@@ -185,6 +191,7 @@ pub use key::{
     Alias, AliasName, DeletionReport, KeyArn, KeyId, KeyMetadata, KeyOrigin, KeyState, KeyText, Keys, Marker,
     NewKey, Orphan, Page, PageRequest, TagKey, TagValue,
 };
+pub use rate::RateLimit;
 pub use secret::SecretBytes;
 pub use store::{
     AnyKeyStore, Caller, Connected, Connecting, ConnectionState, CreateError, DataKey, DataKeyLength,

@@ -98,10 +98,10 @@ mod tenant;
 mod tenant_builder;
 mod upstream;
 
+pub use crate::RateLimit;
 pub use authorize::{AuthorizationRequest, Authorizer, Decision};
 pub use builder::ProxyBuilder;
 pub use grants::KeyGrant;
-pub use limit::RateLimit;
 pub use serve::{
     CertificateHandle, ClientIdentity, Drained, ServeOptions, ServerCertificate, ServerHandle, Serving,
     TlsOptions, serve,

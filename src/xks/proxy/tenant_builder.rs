@@ -10,10 +10,10 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use super::credentials::Credentials;
 use super::grants::Grants;
 use super::health::HealthCheck;
-use super::limit::Quota;
 use super::tenant::{Inner, Link, Policy};
 use super::{Authorizer, KeyGrant, RateLimit, SetupError, Tenant};
 use crate::backend::{BackingKeyId, Connection, UriEndpoint, UriPath, XksProxyCredential};
+use crate::rate::Quota;
 use crate::xks::sigv4::Verifier;
 use crate::xks::{Region, check_uri_length};
 
