@@ -175,6 +175,7 @@ mod primitive;
 )]
 mod rate;
 mod secret;
+#[expect(dead_code, unused_imports, reason = "what many stores in one process need beyond one")]
 mod store;
 mod store_id;
 mod sync;

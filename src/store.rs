@@ -35,6 +35,7 @@ pub use describe::Description;
 pub use disconnected::UpdateError;
 pub use handle::{Caller, DataKey, DataKeyLength, Handle};
 pub use keeping::DeleteError;
+pub(crate) use register::{Kept, StoreRecord};
 pub use report::{DisconnectReport, Goodbye};
 pub use state::{
     Connected, Connecting, ConnectionState, Disconnected, Disconnecting, Failed, State, Transient,

@@ -59,7 +59,15 @@ struct Inner {
     /// The stores that somebody has.
     claimed: Mutex<HashSet<StoreId>>,
     /// What all who have to do with a store share, be they left over from before it was opened again.
-    shared: Mutex<HashMap<StoreId, Weak<dyn Any + Send + Sync>>>,
+    shared: Mutex<SharedByStore>,
+}
+
+#[derive(Default)]
+struct SharedByStore {
+    left: HashMap<StoreId, Weak<dyn Any + Send + Sync>>,
+    /// At how many entries those that nobody has any more are looked for: twice as many as were found to be in use, so
+    /// that an entry costs the same however many there are.
+    sweep_at: usize,
 }
 
 /// What the root key is good for.
@@ -278,12 +286,15 @@ impl Ledger {
     /// What all who have to do with a store share: what `make` gives, unless somebody has it still.
     pub(crate) fn share<T: Any + Send + Sync>(&self, id: &StoreId, make: impl FnOnce() -> T) -> Arc<T> {
         let mut shared = self.0.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = shared.get(id).and_then(Weak::upgrade).and_then(|found| found.downcast().ok());
+        let found = shared.left.get(id).and_then(Weak::upgrade).and_then(|found| found.downcast().ok());
         found.unwrap_or_else(|| {
             let made = Arc::new(make());
-            shared.retain(|_, left| left.strong_count() > 0);
+            if shared.left.len() >= shared.sweep_at {
+                shared.left.retain(|_, left| left.strong_count() > 0);
+                shared.sweep_at = 2 * shared.left.len() + 16;
+            }
             let weak: Weak<T> = Arc::downgrade(&made);
-            shared.insert(id.clone(), weak);
+            shared.left.insert(id.clone(), weak);
             made
         })
     }
@@ -431,3 +442,6 @@ impl fmt::Debug for Ledger {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,8 @@
 //! The KMS keys of one store: kept in the catalogue, those in use in memory.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -37,12 +37,16 @@ pub(crate) struct Keyring {
     is_kept: bool,
     timing: ArcSwap<Timing>,
     /// Keys that can be used, with their material in the clear. A change of a key takes it out before the change is
-    /// acknowledged, together with who is just bringing it in.
-    ready: Cache<KeyId, Arc<ReadyKey>>,
+    /// acknowledged, together with who is just bringing it in. Made with the first of them, since a process may have many
+    /// stores and use few.
+    ready: OnceLock<Cache<KeyId, Arc<ReadyKey>>>,
     changing: Changing,
+    /// What every generation is at first. Not zero: nobody shall take this ring for the one that a store had before it was
+    /// opened again.
+    first_generation: u64,
     /// Numbers that changes of keys step up, for who keeps what a key unwrapped. Keys share them by the first byte of
-    /// their ids: a change makes a few others look changed, and costs nothing else.
-    generations: Box<[AtomicU64; 256]>,
+    /// their ids: a change makes a few others look changed, and costs nothing else. Made with the first change.
+    generations: OnceLock<Box<[AtomicU64; 256]>>,
     cluster: ArcSwapOption<CloudHsmClusterId>,
     pub(super) jumps: Jumps,
 }
@@ -108,16 +112,15 @@ impl Keyring {
 
     fn new(ledger: Ledger, store: StoreId, timing: Arc<Timing>, is_kept: bool) -> Self {
         let jumps = Jumps::new(&*timing.clock);
-        // Not from zero: nobody shall take this ring for the one that a store had before it was opened again.
-        let first = u64::from_ne_bytes(random());
         Self {
             ledger,
             store,
             is_kept,
             timing: ArcSwap::new(timing),
-            ready: Cache::new(READY),
+            ready: OnceLock::new(),
             changing: Changing::default(),
-            generations: Box::new(std::array::from_fn(|_| AtomicU64::new(first))),
+            first_generation: u64::from_ne_bytes(random()),
+            generations: OnceLock::new(),
             cluster: ArcSwapOption::empty(),
             jumps,
         }
@@ -129,7 +132,7 @@ impl Keyring {
 
     /// The key, if it is ready for use.
     pub(crate) fn kept(&self, id: &KeyId) -> Option<Arc<ReadyKey>> {
-        self.ready.get(id)
+        self.ready.get()?.get(id)
     }
 
     /// Makes the key ready for use. Whoever needs it does so for himself: shared work would wait for whoever began it
@@ -148,7 +151,7 @@ impl Keyring {
         let ready = Arc::new(self.unseal(record).await?);
         let under_way = self.changing.lock();
         if !under_way.contains_key(id) && self.generation(id) == before {
-            self.ready.insert(*id, Arc::clone(&ready));
+            self.ready.get_or_init(|| Cache::new(READY)).insert(*id, Arc::clone(&ready));
         }
         Ok(ready)
     }
@@ -160,17 +163,24 @@ impl Keyring {
 
     /// Wipes the material of one key.
     pub(crate) fn forget(&self, id: &KeyId) {
-        self.ready.remove(id);
+        if let Some(ready) = self.ready.get() {
+            ready.remove(id);
+        }
     }
 
     /// Wipes the material of all keys.
     pub(crate) fn forget_all(&self) {
-        self.ready.clear();
+        // Under which keys become ready: whoever made one so before is seen here, and whoever does it after this sees
+        // what came before it, the end of the connection.
+        let _under_way = self.changing.lock();
+        if let Some(ready) = self.ready.get() {
+            ready.clear();
+        }
     }
 
     /// A number that is another one after each change of the key, and at times after one of another key.
     pub(crate) fn generation(&self, id: &KeyId) -> u64 {
-        self.generation_of(id).load(Ordering::Acquire)
+        self.generations.get().map_or(self.first_generation, |all| all[place(id)].load(Ordering::Acquire))
     }
 
     /// Whether a change of the key is under way: what is read of it now may be outdated without notice.
@@ -180,12 +190,9 @@ impl Keyring {
 
     /// Lets nobody use the key any more as it was, nor what it unwrapped or wrapped before.
     pub(super) fn supersede(&self, id: &KeyId) {
-        self.generation_of(id).fetch_add(1, Ordering::Release);
+        let make = || Box::new(std::array::from_fn(|_| AtomicU64::new(self.first_generation)));
+        self.generations.get_or_init(make)[place(id)].fetch_add(1, Ordering::Release);
         self.forget(id);
-    }
-
-    fn generation_of(&self, id: &KeyId) -> &AtomicU64 {
-        &self.generations[usize::from(id.as_bytes()[0])]
     }
 
     /// The record of a key of this store.
@@ -300,6 +307,11 @@ impl Keyring {
     pub(super) fn now(&self) -> i64 {
         epoch::millis(self.timing().clock.wall())
     }
+}
+
+/// Which generation is that of a key.
+fn place(id: &KeyId) -> usize {
+    usize::from(id.as_bytes()[0])
 }
 
 /// Tells that the store is gone from other conflicts, which a look at what is there now may solve.

@@ -10,10 +10,11 @@ use super::core::{Core, Limits, to_the_millisecond};
 use super::disconnected::Disconnected;
 use super::register::{LedgerVault, Register, StoreRecord};
 use crate::backend::{Backend, ConnectReason, ConnectionError, CustomKeyStoreType, StoreName, Vault};
-use crate::catalog::{CatalogError, CatalogErrorKind, Ledger, Table};
+use crate::catalog::{CatalogError, CatalogErrorKind, Ledger, Stored, Table};
 use crate::clock::{Clock, SystemClock};
 use crate::epoch;
 use crate::key::{Keyring, Timing};
+use crate::secret::SecretBytes;
 use crate::store_id::StoreId;
 
 /// Making a store.
@@ -59,10 +60,12 @@ pub struct StoreBuilder {
     clock: Arc<dyn Clock>,
     principal: Option<Arc<str>>,
     limits: Limits,
+    secret: Option<SecretBytes>,
 }
 
 impl StoreBuilder {
-    pub(super) fn new(backend: Arc<dyn Backend>) -> Self {
+    /// The usual settings, for a key manager that may be one of any kind.
+    pub(crate) fn new(backend: Arc<dyn Backend>) -> Self {
         Self {
             backend,
             id: None,
@@ -70,6 +73,7 @@ impl StoreBuilder {
             clock: Arc::new(SystemClock),
             principal: None,
             limits: Limits::default(),
+            secret: None,
         }
     }
 
@@ -124,6 +128,19 @@ impl StoreBuilder {
         self
     }
 
+    /// What the backend of a store that is to be created is made of and must not be seen. It is kept sealed; the store
+    /// makes nothing of it.
+    pub(crate) fn secret(mut self, secret: SecretBytes) -> Self {
+        self.secret = Some(secret);
+        self
+    }
+
+    /// [The clock](Self::clock), for who has one of any kind.
+    pub(crate) fn clock_of(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
     /// A store in memory alone; see [`KeyStore::ephemeral`], and its warning. Asks the backend once for its
     /// configuration, and panics if that does.
     pub fn ephemeral(self, name: StoreName) -> KeyStore<Disconnected> {
@@ -153,11 +170,12 @@ impl StoreBuilder {
     ) -> Result<KeyStore<Disconnected>, CreateError> {
         let created = to_the_millisecond(self.clock.wall());
         let id = self.id.clone().unwrap_or_else(StoreId::generate);
+        let secret = self.secret.clone();
         let mut core = self.kept(id, name, created, ledger);
         if core.store_type() == CustomKeyStoreType::ExternalKeyStore {
             probe(&core, &core.backend, ConnectReason::Create).await?;
         }
-        match Register::create(ledger, &core).await {
+        match Register::create(ledger, &core, secret.as_ref()).await {
             Ok(register) => core.register = Some(Arc::new(register)),
             Err(error) if error.kind() == CatalogErrorKind::UniqueTaken => {
                 return Err(CreateError::NameTaken(core.name));
@@ -189,11 +207,30 @@ impl StoreBuilder {
     /// May be dropped at will.
     pub async fn open(self, ledger: &Ledger, id: &StoreId) -> Result<AnyKeyStore, CatalogError> {
         let register = Register::open(ledger, id, self.timing()).await?;
+        self.opened(ledger, register)
+    }
+
+    /// [Opens](Self::open) a store whose record was read before, in a list say: nobody may have had the store since. Reads
+    /// nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`InUse`](CatalogErrorKind::InUse), and [`OtherType`](CatalogErrorKind::OtherType).
+    pub(crate) fn open_listed(
+        self,
+        ledger: &Ledger,
+        stored: Stored<StoreRecord>,
+    ) -> Result<AnyKeyStore, CatalogError> {
+        let register = Register::listed(ledger, stored, self.timing())?;
+        self.opened(ledger, register)
+    }
+
+    fn opened(self, ledger: &Ledger, register: Register) -> Result<AnyKeyStore, CatalogError> {
         let record = register.latest().record;
         let created = epoch::from_millis(record.created);
         let mut core = self.kept(record.id, record.name, created, ledger);
         if core.store_type() != record.configuration.store_type() {
-            return Err(CatalogError::at(CatalogErrorKind::OtherType, Table::Stores, id.as_str()));
+            return Err(CatalogError::at(CatalogErrorKind::OtherType, Table::Stores, core.id.as_str()));
         }
         core.register = Some(Arc::new(register));
         Ok(AnyKeyStore::restarted(core, record.state))
@@ -231,7 +268,7 @@ impl StoreBuilder {
     }
 
     fn core(self, id: StoreId, name: StoreName, created: SystemTime, ring: Arc<Keyring>) -> Core {
-        let Self { backend, id: _, vault, clock, principal, limits } = self;
+        let Self { backend, id: _, vault, clock, principal, limits, secret: _ } = self;
         let mut core = Core::new(id, name, created, backend, clock, limits, ring);
         if let Some(vault) = vault {
             core.vault = vault;
@@ -261,3 +298,6 @@ pub enum CreateError {
     #[error("the custom key store is there, but could not be opened")]
     NotOpened(#[source] CatalogError),
 }
+
+#[cfg(test)]
+mod tests;

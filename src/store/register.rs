@@ -25,19 +25,35 @@ const ORPHANS: usize = 100;
 
 /// A store, as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct StoreRecord {
-    pub(super) id: StoreId,
-    pub(super) name: StoreName,
+pub(crate) struct StoreRecord {
+    pub(crate) id: StoreId,
+    pub(crate) name: StoreName,
     /// Milliseconds since the Unix epoch.
-    pub(super) created: i64,
-    pub(super) configuration: StoreConfiguration,
+    pub(crate) created: i64,
+    pub(crate) configuration: StoreConfiguration,
     /// Where the store is to be found after a restart.
-    pub(super) state: Kept,
+    pub(crate) state: Kept,
+    /// What its backend is made of beside the configuration and must not be seen, sealed for this row.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "base64_text::optional")]
+    pub(crate) secret: Option<Vec<u8>>,
+}
+
+impl StoreRecord {
+    /// The secret that the store was told, such as a credential or a password; bytes that say nothing to the store.
+    pub(crate) fn unsealed_secret(&self, ledger: &Ledger) -> Result<Option<SecretBytes>, CatalogError> {
+        let unseal = |sealed: &Vec<u8>| ledger.unseal(Table::Stores, self.id.as_str(), sealed);
+        self.secret.as_ref().map(unseal).transpose()
+    }
+}
+
+/// The secret of a store, as its record has it.
+pub(super) fn seal_secret(ledger: &Ledger, id: &StoreId, secret: &SecretBytes) -> Vec<u8> {
+    ledger.seal(Table::Stores, id.as_str(), secret.expose())
 }
 
 /// A connection state, as it is kept: what a restart makes of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Kept {
+pub(crate) enum Kept {
     /// Never connected, or disconnected on purpose; also while the disconnect is under way.
     Disconnected,
     /// To be connected; also while the attempt is under way.
@@ -70,7 +86,11 @@ pub(super) struct Register {
 
 impl Register {
     /// Writes down a new store.
-    pub(super) async fn create(ledger: &Ledger, core: &Core) -> Result<Self, CatalogError> {
+    pub(super) async fn create(
+        ledger: &Ledger,
+        core: &Core,
+        secret: Option<&SecretBytes>,
+    ) -> Result<Self, CatalogError> {
         let claim = ledger.claim(&core.id)?;
         let record = StoreRecord {
             id: core.id.clone(),
@@ -78,6 +98,7 @@ impl Register {
             created: epoch::millis(core.created),
             configuration: core.configuration.clone(),
             state: Kept::Disconnected,
+            secret: secret.map(|secret| seal_secret(ledger, &core.id, secret)),
         };
         let timing = Timing { clock: Arc::clone(&core.clock), limit: core.limits.call_timeout };
         timing.bounded(ledger.commit(vec![ledger.insert(&record)?])).await?;
@@ -90,6 +111,16 @@ impl Register {
         let found = timing.bounded(ledger.read(id.as_str())).await?;
         let not_found = || CatalogError::at(CatalogErrorKind::NotFound, Table::Stores, id.as_str());
         Ok(Self::new(ledger, found.ok_or_else(not_found)?, claim, timing))
+    }
+
+    /// Takes a store whose record was read already.
+    pub(super) fn listed(
+        ledger: &Ledger,
+        latest: Stored<StoreRecord>,
+        timing: Timing,
+    ) -> Result<Self, CatalogError> {
+        let claim = ledger.claim(&latest.record.id)?;
+        Ok(Self::new(ledger, latest, claim, timing))
     }
 
     fn new(ledger: &Ledger, latest: Stored<StoreRecord>, claim: Claim, timing: Timing) -> Self {
