@@ -1,16 +1,14 @@
 //! What uses a connected store: cheap to clone, revoked when the store disconnects.
 
 use std::fmt;
-use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use super::call::supervise;
 use super::link::Slot;
 use crate::backend::{
-    BackendError, BackendErrorKind, BackingKeyId, CustomKeyStoreType, DescribeKeyRequest,
-    GenerateRandomRequest, Health, HealthRequest, KeyDescription, Operation, RequestId, RequestMetadata,
+    BackendError, BackendErrorKind, BackingKeyId, CustomKeyStoreType, DescribeKeyRequest, Health,
+    HealthRequest, KeyDescription, Operation, RequestId, RequestMetadata,
 };
 use crate::clock::Clock;
 use crate::error::Error;
@@ -115,11 +113,19 @@ impl Caller {
 ///
 /// A macro, because the connection is borrowed from a local that must outlive the await.
 macro_rules! call {
-    ($handle:ident, $operation:expr, $method:ident, |$metadata:ident| $request:expr) => {{
-        let request_id = RequestId::generate();
-        let $metadata = $handle.metadata($operation, &request_id);
+    ($handle:expr, $operation:expr, $method:ident, |$metadata:ident| $request:expr) => {{
+        let handle: Acting<'_> = $handle;
+        let made;
+        let request_id = match handle.request_id {
+            Some(given) => given,
+            None => {
+                made = RequestId::generate();
+                &made
+            }
+        };
+        let $metadata = handle.metadata($operation, request_id);
         let request = $request;
-        let slot = &$handle.shared.slot;
+        let slot = &handle.shared.slot;
         let mut current = slot.current();
         let (permit, connection) = loop {
             if let Some(admitted) = slot.enter(&current)? {
@@ -128,12 +134,15 @@ macro_rules! call {
             current = slot.current();
         };
         let call = || connection.$method(&request);
-        supervise(permit, &*$handle.shared.clock, $handle.shared.call_timeout, call).await
+        supervise(permit, &*handle.shared.clock, handle.shared.call_timeout, call).await
     }};
 }
 
+mod acting;
 mod create;
 mod crypto;
+pub(crate) use acting::Acting;
+pub(crate) use crypto::check_plaintext;
 pub use crypto::{DataKey, DataKeyLength};
 
 impl Handle {
@@ -164,8 +173,11 @@ impl Handle {
     ///
     /// See [the type](Self#deadlines-and-cancelling).
     pub async fn describe_backing_key(&self, key: &BackingKeyId) -> Result<KeyDescription, Error> {
-        call!(self, &Operation::DESCRIBE_KEY, describe_key, |metadata| DescribeKeyRequest::new(metadata, key))
-            .map_err(|error| error.on_key(key, None))
+        let acting = self.acting();
+        call!(acting, &Operation::DESCRIBE_KEY, describe_key, |metadata| DescribeKeyRequest::new(
+            metadata, key
+        ))
+        .map_err(|error| error.on_key(key, None))
     }
 
     /// 1 to 1,024 random bytes from the key manager; CloudHSM key stores only.
@@ -180,12 +192,7 @@ impl Handle {
     ///
     /// See [the type](Self#deadlines-and-cancelling).
     pub async fn generate_random(&self, length: usize) -> Result<SecretBytes, Error> {
-        within("NumberOfBytes", "1 to 1,024", length, 1024)?;
-        let bytes = call!(self, &Operation::GENERATE_RANDOM, generate_random, |metadata| {
-            GenerateRandomRequest::new(metadata, length)
-        })?;
-        as_long_as(length, bytes.len())?;
-        Ok(bytes)
+        self.acting().generate_random(length).await
     }
 
     /// How the key manager is. A reading: whatever it says, the store stays connected.
@@ -199,7 +206,8 @@ impl Handle {
     ///
     /// See [the type](Self#deadlines-and-cancelling).
     pub async fn health(&self) -> Result<Health, Error> {
-        call!(self, &Operation::HEALTH_CHECK, health, |metadata| HealthRequest::new(metadata))
+        let acting = self.acting();
+        call!(acting, &Operation::HEALTH_CHECK, health, |metadata| HealthRequest::new(metadata))
     }
 
     /// Whether the store is still connected. It may not be a moment later.
@@ -218,15 +226,7 @@ impl Handle {
     ///
     /// May be dropped and called again at will.
     pub async fn closed(&self) {
-        let slot = &self.shared.slot;
-        let mut watch = Watch { slot, key: None };
-        // Not `move`: that would copy the key and leave the one that is given up as it was.
-        poll_fn(|cx| {
-            // Registered before the look, so that a disconnect in between is not missed.
-            slot.watchers().register(&mut watch.key, cx.waker());
-            if slot.is_closing() { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
+        self.shared.slot.closed().await;
     }
 
     /// The KMS keys of the store, to be viewed and managed.
@@ -239,13 +239,14 @@ impl Handle {
         &self.shared.ring
     }
 
-    fn metadata<'a>(&'a self, operation: &'a Operation, request_id: &'a RequestId) -> RequestMetadata<'a> {
-        match &self.caller {
-            None => RequestMetadata::new(&self.shared.principal, operation, request_id),
-            Some(caller) => RequestMetadata::new(&caller.principal, operation, request_id)
-                .with_source(caller.source_vpc.as_deref(), caller.source_vpc_endpoint.as_deref())
-                .with_via_service(caller.via_service.as_deref()),
-        }
+    /// The store on behalf of whoever this handle is for.
+    fn acting(&self) -> Acting<'_> {
+        Acting { shared: &self.shared, caller: self.caller.as_deref(), request_id: None }
+    }
+
+    /// The store on behalf of `caller`, whose request has this id. Costs nothing.
+    pub(crate) fn acting_for<'h>(&'h self, caller: &'h Caller, request_id: &'h RequestId) -> Acting<'h> {
+        Acting { shared: &self.shared, caller: Some(caller), request_id: Some(request_id) }
     }
 }
 
@@ -256,20 +257,6 @@ impl fmt::Debug for Handle {
             .field("connected", &self.is_connected())
             .field("caller", &self.caller)
             .finish()
-    }
-}
-
-/// Takes its waker back when the wait is dropped.
-struct Watch<'s> {
-    slot: &'s Slot,
-    key: Option<usize>,
-}
-
-impl Drop for Watch<'_> {
-    fn drop(&mut self) {
-        if let Some(key) = self.key.take() {
-            self.slot.watchers().remove(key);
-        }
     }
 }
 

@@ -1,8 +1,10 @@
 //! One connection with its gate, and the slot through which handles find the current one.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::thread::available_parallelism;
 
 use arc_swap::{ArcSwapOption, Guard};
@@ -88,6 +90,18 @@ impl Slot {
         in_flight
     }
 
+    /// Resolves when nobody is let in any more.
+    pub(super) async fn closed(&self) {
+        let mut watch = Watch { slot: self, key: None };
+        // Not `move`: that would copy the key and leave the one that is given up as it was.
+        poll_fn(|cx| {
+            // Registered before the look, so that a disconnect in between is not missed.
+            self.watchers.register(&mut watch.key, cx.waker());
+            if self.is_closing() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
     pub(super) fn is_closing(&self) -> bool {
         self.closing.load(Ordering::SeqCst)
     }
@@ -96,9 +110,19 @@ impl Slot {
     pub(super) fn empty(&self) {
         self.link.store(None);
     }
+}
 
-    pub(super) fn watchers(&self) -> &WakerSet {
-        &self.watchers
+/// Takes its waker back when the wait is dropped.
+struct Watch<'s> {
+    slot: &'s Slot,
+    key: Option<usize>,
+}
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        if let Some(key) = self.key.take() {
+            self.slot.watchers.remove(key);
+        }
     }
 }
 

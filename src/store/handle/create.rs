@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{Handle, supervise};
+use super::{Acting, Handle, supervise};
 use crate::backend::{
     BackingKeyId, CustomKeyStoreType, DeleteKeyRequest, DescribeKeyRequest, GenerateKeyRequest, Operation,
     RequestId,
@@ -32,6 +32,12 @@ impl Handle {
     /// Dropped before it resolves, the KMS key may have been created. A key that the cluster made for nothing is
     /// listed as an [orphan](crate::Keys::orphans), as long as the store is there.
     pub async fn create_key(&self, new: &NewKey) -> Result<KeyMetadata, Error> {
+        self.acting().create_key(new).await
+    }
+}
+
+impl Acting<'_> {
+    pub(crate) async fn create_key(self, new: &NewKey) -> Result<KeyMetadata, Error> {
         new.check()?;
         let refused = |expected, problem| Err(InvalidValue::new("XksKeyId", expected, problem).into());
         let id = KeyId::generate();
@@ -54,7 +60,7 @@ impl Handle {
     }
 
     async fn create_external(
-        &self,
+        self,
         id: KeyId,
         arn: &KeyArn,
         new: &NewKey,
@@ -73,7 +79,7 @@ impl Handle {
         ring.keep_external(id, new, key).await
     }
 
-    async fn create_generated(&self, id: KeyId, arn: &KeyArn, new: &NewKey) -> Result<KeyMetadata, Error> {
+    async fn create_generated(self, id: KeyId, arn: &KeyArn, new: &NewKey) -> Result<KeyMetadata, Error> {
         let ring = &self.shared.ring;
         if !self.is_connected() {
             return Err(Error::NOT_CONNECTED);
@@ -102,7 +108,8 @@ impl Reach for Handle {
     }
 
     async fn delete_key(&self, key: &BackingKeyId, arn: &KeyArn) -> Result<(), Error> {
-        call!(self, &Operation::DELETE_KEY, delete_key, |metadata| {
+        let acting = self.acting();
+        call!(acting, &Operation::DELETE_KEY, delete_key, |metadata| {
             DeleteKeyRequest::new(metadata.with_kms_key_arn(arn.as_str()), key)
         })
         .map_err(|error| error.on_key(key, Some(arn.key_id())))

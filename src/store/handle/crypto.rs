@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures_util::future::{Either, select};
 
-use super::{Handle, as_long_as, supervise, within};
+use super::{Acting, Handle, as_long_as, supervise, within};
 use crate::backend::{Ciphertext, DecryptRequest, EncryptRequest, Operation, RequestId};
 use crate::crypto::{
     CiphertextBlob, Draft, EncryptionContext, MAX_PLAINTEXT_LEN, Parsed, additional_authenticated_data,
@@ -15,6 +15,7 @@ use crate::crypto::{
 use crate::error::{Error, ErrorKind};
 use crate::key::{KeyId, Protection, ReadyKey};
 use crate::secret::SecretBytes;
+use crate::value::InvalidValue;
 
 impl Handle {
     /// Encrypts 1 to 4,096 bytes under a KMS key; every encryption is verified.
@@ -38,9 +39,7 @@ impl Handle {
         plaintext: &[u8],
         context: &EncryptionContext,
     ) -> Result<CiphertextBlob, Error> {
-        within("Plaintext", "1 to 4,096 bytes", plaintext.len(), MAX_PLAINTEXT_LEN)?;
-        let key = self.ready(key).await?;
-        self.encrypt_under(&key, &Operation::ENCRYPT, plaintext, context).await
+        Ok(self.acting().encrypt(key, plaintext, context).await?.result)
     }
 
     /// Decrypts a ciphertext blob, which names its KMS key, under the encryption context that it was encrypted with.
@@ -60,7 +59,7 @@ impl Handle {
     ///
     /// See [the type](Self#deadlines-and-cancelling).
     pub async fn decrypt(&self, blob: &[u8], context: &EncryptionContext) -> Result<SecretBytes, Error> {
-        self.decrypt_for(&Operation::DECRYPT, None, blob, context).await
+        Ok(self.acting().decrypt(None, blob, context).await?.result)
     }
 
     /// Decrypts a ciphertext blob if it was encrypted under this KMS key: best practice where it is known.
@@ -79,7 +78,7 @@ impl Handle {
         blob: &[u8],
         context: &EncryptionContext,
     ) -> Result<SecretBytes, Error> {
-        self.decrypt_for(&Operation::DECRYPT, Some(key), blob, context).await
+        Ok(self.acting().decrypt(Some(key), blob, context).await?.result)
     }
 
     /// Decrypts a ciphertext blob and encrypts the plaintext again, under another KMS key of this store, another
@@ -99,12 +98,10 @@ impl Handle {
         destination: &KeyId,
         destination_context: &EncryptionContext,
     ) -> Result<CiphertextBlob, Error> {
-        let opening = self.opening(None, blob, source_context).await?;
-        // Before anything is decrypted for nothing.
-        let destination = self.ready(destination).await?;
-        let operation = Operation::RE_ENCRYPT;
-        let plaintext = self.open(&operation, opening).await?;
-        self.encrypt_under(&destination, &operation, plaintext.expose(), destination_context).await
+        let acting = self.acting();
+        let from = acting.reading(None, blob, source_context).await?;
+        let to = acting.ready(destination).await?;
+        acting.re_encrypt(from, acting, &to, destination_context).await
     }
 
     /// A new data key: in the clear, to encrypt data with, and wrapped under a KMS key, to be stored beside the data.
@@ -122,11 +119,8 @@ impl Handle {
         length: DataKeyLength,
         context: &EncryptionContext,
     ) -> Result<DataKey, Error> {
-        let key = self.ready(key).await?;
-        let plaintext = random_secret(length.bytes());
-        let operation = Operation::GENERATE_DATA_KEY;
-        let wrapped = self.encrypt_under(&key, &operation, plaintext.expose(), context).await?;
-        Ok(DataKey { plaintext, wrapped })
+        let operation = &Operation::GENERATE_DATA_KEY;
+        Ok(self.acting().generate_data_key(operation, key, length, context).await?.result)
     }
 
     /// A new data key, wrapped alone: for who prepares data keys that others will use.
@@ -144,10 +138,8 @@ impl Handle {
         length: DataKeyLength,
         context: &EncryptionContext,
     ) -> Result<CiphertextBlob, Error> {
-        let key = self.ready(key).await?;
-        let plaintext = random_secret(length.bytes());
-        let operation = Operation::GENERATE_DATA_KEY_WITHOUT_PLAINTEXT;
-        self.encrypt_under(&key, &operation, plaintext.expose(), context).await
+        let operation = &Operation::GENERATE_DATA_KEY_WITHOUT_PLAINTEXT;
+        Ok(self.acting().generate_data_key(operation, key, length, context).await?.result.wrapped)
     }
 
     /// A dry run of [`encrypt`](Self::encrypt), [`generate_data_key`](Self::generate_data_key) and the like: finds what
@@ -161,7 +153,7 @@ impl Handle {
     ///
     /// May be dropped at will.
     pub async fn may_encrypt(&self, key: &KeyId) -> Result<(), Error> {
-        self.ready(key).await.map(drop)
+        self.acting().ready(key).await.map(drop)
     }
 
     /// A dry run of [`decrypt`](Self::decrypt): finds what would be refused without the key manager, which is not
@@ -175,14 +167,78 @@ impl Handle {
     ///
     /// May be dropped at will.
     pub async fn may_decrypt(&self, blob: &[u8], context: &EncryptionContext) -> Result<(), Error> {
-        self.opening(None, blob, context).await.map(drop)
+        self.acting().reading(None, blob, context).await.map(drop)
+    }
+}
+
+/// What a call gives, and the key that it used.
+#[derive(Debug)]
+pub(crate) struct Used<T> {
+    pub(crate) key: Arc<ReadyKey>,
+    pub(crate) result: T,
+}
+
+/// Refuses a plaintext of a length that no key encrypts.
+pub(crate) const fn check_plaintext(plaintext: &[u8]) -> Result<(), InvalidValue> {
+    within("Plaintext", "1 to 4,096 bytes", plaintext.len(), MAX_PLAINTEXT_LEN)
+}
+
+impl Acting<'_> {
+    pub(crate) async fn encrypt(
+        self,
+        key: &KeyId,
+        plaintext: &[u8],
+        context: &EncryptionContext,
+    ) -> Result<Used<CiphertextBlob>, Error> {
+        check_plaintext(plaintext)?;
+        let key = self.ready(key).await?;
+        let result = self.encrypt_under(&key, &Operation::ENCRYPT, plaintext, context).await?;
+        Ok(Used { key, result })
+    }
+
+    pub(crate) async fn decrypt(
+        self,
+        key: Option<&KeyId>,
+        blob: &[u8],
+        context: &EncryptionContext,
+    ) -> Result<Used<SecretBytes>, Error> {
+        let reading = self.reading(key, blob, context).await?;
+        let key = Arc::clone(&reading.key);
+        let result = self.open(&Operation::DECRYPT, reading).await?;
+        Ok(Used { key, result })
+    }
+
+    /// Decrypts what was read, and encrypts it again where `destination` is, which may be another store.
+    pub(crate) async fn re_encrypt(
+        self,
+        reading: Reading<'_>,
+        destination: Acting<'_>,
+        key: &ReadyKey,
+        context: &EncryptionContext,
+    ) -> Result<CiphertextBlob, Error> {
+        let operation = &Operation::RE_ENCRYPT;
+        let plaintext = self.open(operation, reading).await?;
+        destination.encrypt_under(key, operation, plaintext.expose(), context).await
+    }
+
+    pub(crate) async fn generate_data_key(
+        self,
+        operation: &Operation,
+        key: &KeyId,
+        length: DataKeyLength,
+        context: &EncryptionContext,
+    ) -> Result<Used<DataKey>, Error> {
+        let key = self.ready(key).await?;
+        let plaintext = random_secret(length.bytes());
+        let wrapped = self.encrypt_under(&key, operation, plaintext.expose(), context).await?;
+        Ok(Used { key, result: DataKey { plaintext, wrapped } })
     }
 
     /// The key, if it can be used now.
     ///
     /// What else is wrong with it counts before the store's state, as AWS has it; but its material is fetched only
     /// while the store is connected.
-    async fn ready(&self, id: &KeyId) -> Result<Arc<ReadyKey>, Error> {
+    pub(crate) async fn ready(self, id: &KeyId) -> Result<Arc<ReadyKey>, Error> {
         let ring = &self.shared.ring;
         if !self.is_connected() {
             ring.refuse_unless_there(id).await?;
@@ -192,7 +248,7 @@ impl Handle {
             return Ok(key);
         }
         let loaded = pin!(ring.load(id));
-        let Either::Left((key, _)) = select(loaded, pin!(self.closed())).await else {
+        let Either::Left((key, _)) = select(loaded, pin!(self.shared.slot.closed())).await else {
             return Err(Error::NOT_CONNECTED);
         };
         if !self.is_connected() {
@@ -204,7 +260,7 @@ impl Handle {
     }
 
     async fn encrypt_under(
-        &self,
+        self,
         key: &ReadyKey,
         operation: &Operation,
         plaintext: &[u8],
@@ -228,7 +284,7 @@ impl Handle {
     }
 
     async fn encrypt_outer(
-        &self,
+        self,
         key: &ReadyKey,
         operation: &Operation,
         plaintext: &[u8],
@@ -244,19 +300,8 @@ impl Handle {
         Ok(outer)
     }
 
-    async fn decrypt_for(
-        &self,
-        operation: &Operation,
-        key: Option<&KeyId>,
-        blob: &[u8],
-        context: &EncryptionContext,
-    ) -> Result<SecretBytes, Error> {
-        let opening = self.opening(key, blob, context).await?;
-        self.open(operation, opening).await
-    }
-
-    async fn open(&self, operation: &Operation, opening: Opening<'_>) -> Result<SecretBytes, Error> {
-        let Opening { blob, key, digest } = opening;
+    async fn open(self, operation: &Operation, reading: Reading<'_>) -> Result<SecretBytes, Error> {
+        let Reading { blob, key, digest } = reading;
         let aad = additional_authenticated_data(&digest);
         let ciphertext = blob.ciphertext();
         let decrypted = call!(self, operation, decrypt, |metadata| {
@@ -276,12 +321,12 @@ impl Handle {
     }
 
     /// What can be found out about a blob without the key manager.
-    async fn opening<'b>(
-        &self,
+    pub(crate) async fn reading<'b>(
+        self,
         key: Option<&KeyId>,
         blob: &'b [u8],
         context: &EncryptionContext,
-    ) -> Result<Opening<'b>, Error> {
+    ) -> Result<Reading<'b>, Error> {
         let blob = Parsed::new(blob)?;
         if let Some(wanted) = key.filter(|wanted| **wanted != blob.key) {
             self.shared.ring.stored(&blob.key).await?;
@@ -294,14 +339,14 @@ impl Handle {
             // The key manager finds out the rest.
             Protection::Direct(material) => blob.is_direct(material),
         };
-        if authentic { Ok(Opening { blob, key, digest }) } else { Err(Error::INVALID_CIPHERTEXT) }
+        if authentic { Ok(Reading { blob, key, digest }) } else { Err(Error::INVALID_CIPHERTEXT) }
     }
 }
 
 /// A blob that the key manager may be asked about.
-struct Opening<'b> {
+pub(crate) struct Reading<'b> {
     blob: Parsed<'b>,
-    key: Arc<ReadyKey>,
+    pub(crate) key: Arc<ReadyKey>,
     digest: [u8; 32],
 }
 
@@ -340,7 +385,7 @@ impl DataKeyLength {
     /// # Errors
     ///
     /// [`InvalidValue`](crate::InvalidValue) unless they are 1 to 1,024.
-    pub const fn new(bytes: usize) -> Result<Self, crate::InvalidValue> {
+    pub const fn new(bytes: usize) -> Result<Self, InvalidValue> {
         match within("NumberOfBytes", "1 to 1,024", bytes, Self::MAX) {
             Ok(()) => Ok(Self(bytes)),
             Err(error) => Err(error),
