@@ -1,6 +1,6 @@
 //! The client: a [`Backend`](crate::backend::Backend) that reaches an external key store proxy over the network.
 //!
-//! From the bottom up: `lookup` finds addresses, `connector` makes a stream, `lane` is one HTTP/1.1 connection on it,
+//! From the bottom up: `lookup` finds addresses, `public` knows which are of the Internet, `connector` makes a stream, `lane` is one HTTP/1.1 connection on it,
 //! `pool` keeps the idle ones, `transport` sends a request on one of them, `connection` speaks the protocol, `proxy` and
 //! `builder` are the configuration. `failure` says what became of a request that nobody answered.
 //!
@@ -20,6 +20,7 @@ mod lane;
 mod lookup;
 mod pool;
 mod proxy;
+mod public;
 mod tls;
 mod transport;
 

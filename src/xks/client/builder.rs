@@ -37,6 +37,7 @@ pub struct XksProxyBuilder {
     region: Option<Region>,
     service: Option<(VpcEndpointServiceName, Option<AccountId>)>,
     dial: Option<SocketAddr>,
+    public_only: bool,
     plain: Option<SocketAddr>,
     roots: TrustRoots,
     certificate: Option<ClientCertificate>,
@@ -87,6 +88,23 @@ impl XksProxyBuilder {
     /// signed, what TLS asks for and what the certificate must name.
     pub const fn dial(mut self, address: SocketAddr) -> Self {
         self.dial = Some(address);
+        self
+    }
+
+    /// Connects to public addresses of the Internet alone. For servers in which a caller names the endpoint, who could
+    /// otherwise reach with it what only the server can reach. Default: to any address.
+    ///
+    /// When the host's name leads to an address of this machine (loopback), a private, shared, link-local or unique local
+    /// one, one that is unspecified, reserved, multicast, for documents or benchmarks, or to one of IPv6 that stands for
+    /// such a one of IPv4, be it one of several, no connection is made. That is
+    /// [`Unreachable`](crate::backend::BackendErrorKind::Unreachable), and when connecting
+    /// [`XksProxyNotReachable`](crate::backend::ConnectionErrorCode::XksProxyNotReachable), with a detail that says so. The
+    /// addresses that were looked at are those that are connected to.
+    ///
+    /// A [`dial`](Self::dial) address is yours and not the caller's, and may be any. Public addresses of this machine or of
+    /// its networks are public: keeping these apart is a firewall's affair.
+    pub const fn public_addresses_only(mut self) -> Self {
+        self.public_only = true;
         self
     }
 
@@ -162,7 +180,8 @@ impl XksProxyBuilder {
     }
 
     /// The proxy, as a [`Backend`](crate::backend::Backend). Contacts nobody, but reads the system's trust roots
-    /// from its files where these are wanted.
+    /// from its files where these are wanted, and neither this builder, nor one that it was cloned from or into, nor
+    /// another with the same [`TrustRoots`] has read them.
     ///
     /// # Errors
     ///
@@ -182,6 +201,7 @@ impl XksProxyBuilder {
             None => Reach::Tls {
                 config: tls::configuration(&self.roots, self.certificate.as_ref())?,
                 dial: self.dial,
+                public_only: self.public_only,
             },
         };
 

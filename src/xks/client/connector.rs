@@ -22,6 +22,7 @@ use super::counters::XksCounters;
 use super::expiry::not_after;
 use super::failure::Failure;
 use super::lookup::Lookups;
+use super::public::is_public;
 use crate::backend::UriEndpoint;
 
 #[cfg(test)]
@@ -43,6 +44,8 @@ pub(super) enum Reach {
         config: Arc<ClientConfig>,
         /// Where to connect to instead of where the endpoint's name leads.
         dial: Option<SocketAddr>,
+        /// Whether that name may lead to public addresses alone.
+        public_only: bool,
     },
     /// Loopback only; the builder sees to that.
     PlainOnLoopback(SocketAddr),
@@ -67,8 +70,8 @@ impl Connector {
             Reach::PlainOnLoopback(address) => {
                 Stream::Plain(TcpStream::connect(address).await.map_err(Failure::unconnected)?)
             }
-            Reach::Tls { config, dial } => {
-                let tcp = self.dial(*dial).await?;
+            Reach::Tls { config, dial, public_only } => {
+                let tcp = self.dial(*dial, *public_only).await?;
                 Stream::Tls(Box::new(self.secure(Arc::clone(config), tcp).await?))
             }
         };
@@ -77,13 +80,17 @@ impl Connector {
         Ok(Wire { stream, heard: Arc::new(AtomicBool::new(false)) })
     }
 
-    async fn dial(&self, address: Option<SocketAddr>) -> Result<TcpStream, Failure> {
+    async fn dial(&self, address: Option<SocketAddr>, public_only: bool) -> Result<TcpStream, Failure> {
         if let Some(address) = address {
             return TcpStream::connect(address).await.map_err(Failure::unconnected);
         }
         let host = self.endpoint.host().to_owned();
         let look_up = move || (host, PORT).to_socket_addrs().map(Iterator::collect);
         let found = self.lookups.join(look_up).await.map_err(Failure::unresolved)?;
+        // Of these very addresses: who looked up the name again could be told something else.
+        if public_only && let Some(address) = found.iter().map(SocketAddr::ip).find(|ip| !is_public(*ip)) {
+            return Err(Failure::not_public(address));
+        }
         first_to_connect(found.iter().copied()).await
     }
 
@@ -218,9 +225,11 @@ impl std::fmt::Debug for Reach {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             // The TLS configuration holds a private key.
-            Self::Tls { config: _, dial } => {
-                f.debug_struct("Tls").field("dial", dial).finish_non_exhaustive()
-            }
+            Self::Tls { config: _, dial, public_only } => f
+                .debug_struct("Tls")
+                .field("dial", dial)
+                .field("public_only", public_only)
+                .finish_non_exhaustive(),
             Self::PlainOnLoopback(address) => f.debug_tuple("PlainOnLoopback").field(address).finish(),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::io;
+use std::net::IpAddr;
 
 use tokio::runtime::TryCurrentError;
 
@@ -16,6 +17,10 @@ pub(super) struct Failure {
     /// at once. (That it is harmless follows from the four operations, which can all be repeated.)
     broken_unheard: bool,
 }
+
+#[derive(Debug, thiserror::Error)]
+#[error("{0} is no public address")]
+struct NotPublic(IpAddr);
 
 impl Failure {
     const fn new(error: BackendError) -> Self {
@@ -40,6 +45,14 @@ impl Failure {
     pub(super) fn unresolved(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         let kind = BackendErrorKind::Unreachable;
         Self::new(BackendError::new(kind).with_detail("the host name has no address").with_source(error))
+    }
+
+    /// The host's name has an address to which no connection may be made.
+    pub(super) fn not_public(address: IpAddr) -> Self {
+        // Which one is in the source alone: whoever named the host should not learn what it leads to in here.
+        let detail = "the host name leads to an address that is not public, and to such none is connected";
+        let kind = BackendErrorKind::Unreachable;
+        Self::new(BackendError::new(kind).with_detail(detail).with_source(NotPublic(address)))
     }
 
     /// No TCP connection (XKS-C-66).

@@ -107,7 +107,7 @@ use crate::xks::sigv4::Signer;
 /// [`reconfigured`](Backend::reconfigured) gives a proxy with the changes that shares trust roots, TLS sessions, client
 /// certificate, counters and, for the same endpoint, look-ups with this one, and neither network connections nor
 /// signing keys. A [`dial`](XksProxyBuilder::dial) address stays, unless the endpoint becomes another, whose address it
-/// is not. A proxy on plain HTTP has no other endpoint: changing that is [`Unsupported`](InvalidChange::Unsupported).
+/// is not; that [only public addresses](XksProxyBuilder::public_addresses_only) are connected to stays in any case. A proxy on plain HTTP has no other endpoint: changing that is [`Unsupported`](InvalidChange::Unsupported).
 ///
 /// # Closing
 ///
@@ -205,7 +205,7 @@ impl Backend for XksProxy {
         if changed.configuration.uri_endpoint != self.configuration.uri_endpoint {
             changed.lookups = Arc::default();
             match &mut changed.reach {
-                Reach::Tls { dial, config: _ } => *dial = None,
+                Reach::Tls { dial, config: _, public_only: _ } => *dial = None,
                 Reach::PlainOnLoopback(_) => {
                     return Err(InvalidChange::Unsupported { property: "XksProxyUriEndpoint" });
                 }

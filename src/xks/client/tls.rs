@@ -1,7 +1,7 @@
 //! How the client and a proxy prove to each other who they are.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
@@ -15,26 +15,36 @@ use rustls::{ClientConfig, RootCertStore};
 use super::builder::InvalidSetup;
 use crate::secret::SecretBytes;
 
+#[cfg(test)]
+mod tests;
+
 /// What is spoken inside, so that a server that offers more knows.
 const ALPN: &[u8] = b"http/1.1";
 
 /// Whose certificates of proxies are trusted.
+///
+/// Clones share what was read and set up, and so do proxies that are built with them: of a thousand proxies with clones of
+/// one value each takes a few hundred bytes for it.
 #[derive(Clone, Default)]
-pub struct TrustRoots(Roots);
+pub struct TrustRoots(Arc<Roots>);
 
-#[derive(Clone, Default)]
-enum Roots {
-    #[default]
-    System,
-    Given(Arc<RootCertStore>),
+#[derive(Default)]
+struct Roots {
+    /// `None` for the system's.
+    given: Option<Arc<RootCertStore>>,
+    /// TLS with these, as far as it is the same for all proxies; when it was wanted first.
+    configuration: OnceLock<ClientConfig>,
 }
 
 impl TrustRoots {
-    /// Those that the operating system trusts, read when the proxy is built; those that cannot be read are left out.
-    /// The default. Where the environment names others, with `SSL_CERT_FILE` or `SSL_CERT_DIR`, it is these.
+    /// Those that the operating system trusts; those that cannot be read are left out. The default. Where the environment
+    /// names others, with `SSL_CERT_FILE` or `SSL_CERT_DIR`, it is these.
+    ///
+    /// They are read when a proxy is built with this value or a clone of it for the first time. What the system trusts
+    /// later is found by whoever makes a new value.
     #[must_use]
-    pub const fn system() -> Self {
-        Self(Roots::System)
+    pub fn system() -> Self {
+        Self::default()
     }
 
     /// Those in this PEM and no others: one or more certificates of authorities.
@@ -66,31 +76,44 @@ impl TrustRoots {
         if roots.is_empty() {
             return Err(InvalidSetup::TrustRoots { reason: "there are none" });
         }
-        Ok(Self(Roots::Given(Arc::new(roots))))
+        Ok(Self(Arc::new(Roots { given: Some(Arc::new(roots)), configuration: OnceLock::new() })))
     }
 
-    fn store(&self) -> Result<Arc<RootCertStore>, InvalidSetup> {
-        match &self.0 {
-            Roots::Given(roots) => Ok(Arc::clone(roots)),
-            Roots::System => {
-                let mut roots = RootCertStore::empty();
-                // Systems have certificates that no longer parse; the rest serves.
-                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-                if roots.is_empty() {
-                    return Err(InvalidSetup::TrustRoots { reason: "the system has none that can be read" });
-                }
-                Ok(Arc::new(roots))
-            }
+    fn configuration(&self) -> Result<&ClientConfig, InvalidSetup> {
+        let Roots { given, configuration } = &*self.0;
+        if let Some(configuration) = configuration.get() {
+            return Ok(configuration);
         }
+        let roots = given.as_ref().map_or_else(of_the_system, |given| Ok(Arc::clone(given)))?;
+        let unusable = |_| InvalidSetup::TrustRoots { reason: "TLS cannot be set up with them" };
+        let mut made = ClientConfig::builder_with_provider(Arc::new(provider()))
+            .with_protocol_versions(&[&TLS13, &TLS12])
+            .map_err(unusable)?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        made.alpn_protocols = vec![ALPN.to_vec()];
+        // Each proxy has its own.
+        made.resumption = Resumption::disabled();
+        Ok(configuration.get_or_init(|| made))
     }
+}
+
+fn of_the_system() -> Result<Arc<RootCertStore>, InvalidSetup> {
+    let mut roots = RootCertStore::empty();
+    // Systems have certificates that no longer parse; the rest serves.
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() {
+        return Err(InvalidSetup::TrustRoots { reason: "the system has none that can be read" });
+    }
+    Ok(Arc::new(roots))
 }
 
 /// Tells how many there are, not whose.
 impl fmt::Debug for TrustRoots {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Roots::System => f.write_str("TrustRoots(system)"),
-            Roots::Given(roots) => write!(f, "TrustRoots({} given)", roots.len()),
+        match &self.0.given {
+            None => f.write_str("TrustRoots(system)"),
+            Some(roots) => write!(f, "TrustRoots({} given)", roots.len()),
         }
     }
 }
@@ -133,23 +156,15 @@ impl fmt::Debug for ClientCertificate {
     }
 }
 
-/// TLS 1.2 and 1.3 with the protocol's four cipher suites (XKS-C-04).
+/// TLS 1.2 and 1.3 with the protocol's four cipher suites (XKS-C-04), for one proxy.
 pub(super) fn configuration(
     roots: &TrustRoots,
     client: Option<&ClientCertificate>,
 ) -> Result<Arc<ClientConfig>, InvalidSetup> {
-    let unusable = |_| InvalidSetup::TrustRoots { reason: "TLS cannot be set up with them" };
-    let builder = ClientConfig::builder_with_provider(Arc::new(provider()))
-        .with_protocol_versions(&[&TLS13, &TLS12])
-        .map_err(unusable)?
-        .with_root_certificates(roots.store()?);
-    let mut config = match client {
-        Some(ClientCertificate(certified)) => {
-            builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::clone(certified))))
-        }
-        None => builder.with_no_client_auth(),
-    };
-    config.alpn_protocols = vec![ALPN.to_vec()];
+    let mut config = roots.configuration()?.clone();
+    if let Some(ClientCertificate(certified)) = client {
+        config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(Arc::clone(certified)));
+    }
     // As many tickets as are kept of one server, and there is but one.
     config.resumption = Resumption::in_memory_sessions(8);
     Ok(Arc::new(config))

@@ -59,6 +59,24 @@ async fn unresolvable() {
     connect(&settings.dial(server.address).build().unwrap()).await;
 }
 
+/// Where the system knows the name, it is this machine's; and where it does not, it is nobody's. An address that is given
+/// is whoever gave it's to answer for.
+#[tokio::test]
+async fn a_name_of_this_machine_where_only_public_addresses_are_connected_to() {
+    let authority = Authority::new();
+    let endpoint = UriEndpoint::new("https://proxy.localhost").unwrap();
+    let settings = settings().endpoint(endpoint).trust_roots(authority.trusted()).public_addresses_only();
+    let proxy = settings.clone().build().unwrap();
+    let known = tokio::net::lookup_host("proxy.localhost:443").await.is_ok();
+    let error = guarded(proxy.connect(&connect_request(ConnectReason::Connect))).await.unwrap_err();
+    assert_eq!(error.code(), ConnectionErrorCode::XksProxyNotReachable);
+    let why = if known { "an address that is not public" } else { "the host name has no address" };
+    assert!(error.detail().unwrap().contains(why), "{error:?}");
+
+    let server = Server::start(Manner::Tls(authority.issue("proxy.localhost", |_| ()).server(&[]))).await;
+    connect(&settings.dial(server.address).build().unwrap()).await;
+}
+
 /// XKS-C-67: what a store in state `FAILED` shows of an answer that makes no sense, and that it is not for ever.
 #[tokio::test]
 async fn nonsense_when_connecting() {

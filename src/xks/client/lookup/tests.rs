@@ -10,9 +10,10 @@ use futures_util::future::join_all;
 
 use super::Lookups;
 use crate::backend::{
-    Backend, Change, ConnectReason, ConnectRequest, ConnectionError, UriEndpoint, UriPath, XksProxyCredential,
+    Backend, Change, ConnectReason, ConnectRequest, ConnectionError, ConnectionErrorCode, UriEndpoint,
+    UriPath, XksProxyCredential,
 };
-use crate::xks::{Region, TrustRoots, XksProxy};
+use crate::xks::{Region, TrustRoots, XksProxy, XksProxyBuilder};
 
 const HERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 443);
 
@@ -109,16 +110,22 @@ async fn one_that_hangs_is_overtaken_by_a_few_and_no_more() {
     assert_eq!(*lookups.join(asked.look_up(told())).await.unwrap(), [HERE]);
 }
 
-fn proxy() -> XksProxy {
+fn endpoint() -> UriEndpoint {
+    UriEndpoint::new("https://nobody.invalid").unwrap()
+}
+
+fn settings() -> XksProxyBuilder {
     let authority = rcgen::generate_simple_self_signed(["proxy.example.com".to_owned()]).unwrap().cert.pem();
     XksProxy::builder()
-        .endpoint(UriEndpoint::new("https://nobody.invalid").unwrap())
+        .endpoint(endpoint())
         .path(UriPath::new("/kms/xks/v1").unwrap())
         .credential(XksProxyCredential::generate().unwrap())
         .region(Region::new("us-east-1").unwrap())
         .trust_roots(TrustRoots::from_pem(authority.as_bytes()).unwrap())
-        .build()
-        .unwrap()
+}
+
+fn proxy() -> XksProxy {
+    settings().build().unwrap()
 }
 
 async fn connect(backend: &dyn Backend) -> ConnectionError {
@@ -163,6 +170,26 @@ async fn all_connections_of_a_proxy_share_its_look_ups() {
     assert!((&mut one).now_or_never().is_none() && (&mut two).now_or_never().is_none());
     drop(hanging);
     assert!(is_of_asked(&one.await) && is_of_asked(&two.await), "each waited for the last that was begun");
+}
+
+/// What a store shows, and that an endpoint which becomes another is no way around it.
+#[tokio::test]
+async fn a_proxy_for_public_addresses_alone_cannot_be_connected_where_its_name_leads_to_this_machine() {
+    let proxy = settings().public_addresses_only().build().unwrap();
+    let elsewhere = Change::new().uri_endpoint(UriEndpoint::new("https://somebody.invalid").unwrap());
+    let moved = settings().public_addresses_only().dial(HERE).build().unwrap();
+    let moved = moved.reconfigured(&elsewhere).unwrap().reconfigured(&Change::new().uri_endpoint(endpoint()));
+    let moved = moved.unwrap();
+    let asked = Asked::default();
+    let (tell, _) = begin(&proxy.lookups, &asked);
+    let mut connecting = Box::pin(connect(&proxy));
+    assert!((&mut connecting).now_or_never().is_none());
+    tell.send(()).unwrap();
+    let error = connecting.await;
+    assert_eq!(error.code(), ConnectionErrorCode::XksProxyNotReachable);
+    assert!(error.detail().unwrap().contains("not public"), "{error:?}");
+    assert!(!error.to_string().contains("127.0.0.1"), "where it leads is not for who named it");
+    assert!(format!("{moved:?}").contains("dial: None, public_only: true"), "{moved:?}");
 }
 
 fn runtime() -> tokio::runtime::Runtime {
