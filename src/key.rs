@@ -1,5 +1,8 @@
 //! KMS keys: keys of ours that refer to keys in a key manager.
 
+mod across;
+pub(crate) use across::{find_alias, find_key, list_aliases, list_keys, stores_with_keys_due};
+
 mod aliases;
 pub use aliases::Alias;
 
@@ -28,7 +31,7 @@ mod page;
 pub use page::{Marker, Page, PageRequest};
 
 mod record;
-pub(crate) use record::OrphanRecord;
+pub(crate) use record::{KeyRecord, OrphanRecord};
 
 mod ring;
 pub(crate) use ring::{Keyring, Protection, ReadyKey, Timing};

@@ -8,7 +8,6 @@ use super::page::{Page, PageRequest};
 use super::record::AliasRecord;
 use super::value::AliasName;
 use crate::catalog::{Ledger, Stored};
-use crate::epoch;
 use crate::error::{Error, ErrorKind};
 
 /// Another name of a KMS key.
@@ -46,13 +45,7 @@ impl Keys<'_> {
     pub async fn aliases(&self, id: &KeyId, page: &PageRequest) -> Result<Page<Alias>, Error> {
         self.ring().stored(id).await?;
         let list = format!("aliases of {id}");
-        self.page(&list, &id.to_string(), page, |alias: AliasRecord| Alias {
-            created: epoch::from_millis(alias.created),
-            updated: epoch::from_millis(alias.updated),
-            name: alias.name,
-            key: alias.key,
-        })
-        .await
+        self.page(&list, &id.to_string(), page, |alias: AliasRecord| alias.into()).await
     }
 
     /// Gives a key another name. A name stands for one key of a catalogue.
@@ -86,9 +79,24 @@ impl Keys<'_> {
     }
 
     async fn try_update_alias(&self, name: &AliasName, id: &KeyId) -> Result<(), Error> {
+        let alias = self.alias(name).await?;
+        self.move_alias(alias, id).await
+    }
+
+    /// Has a name stand for a key of this store, whatever store the key belongs to that it stood for.
+    pub(crate) async fn take_alias(&self, name: &AliasName, id: &KeyId) -> Result<(), Error> {
+        retry!(id, self.try_take_alias(name, id))
+    }
+
+    async fn try_take_alias(&self, name: &AliasName, id: &KeyId) -> Result<(), Error> {
+        let alias = self.alias_of_any(name).await?;
+        self.move_alias(alias, id).await
+    }
+
+    async fn move_alias(&self, alias: Stored<AliasRecord>, id: &KeyId) -> Result<(), Error> {
         let key = self.ring().stored(id).await?;
         refuse_pending(&key.record)?;
-        let Stored { record: mut alias, version } = self.alias(name).await?;
+        let Stored { record: mut alias, version } = alias;
         alias.key = *id;
         alias.updated = self.ring().now();
         let edits = vec![self.touch(&key)?, self.ring().ledger.replace(version, &alias)?];
@@ -111,14 +119,18 @@ impl Keys<'_> {
     }
 
     async fn alias(&self, name: &AliasName) -> Result<Stored<AliasRecord>, Error> {
-        let found: Option<Stored<AliasRecord>> =
-            self.ring().bounded(self.ring().ledger.read(name.as_str())).await?;
-        let not_found = || Error::about(ErrorKind::AliasNotFound, name);
-        let alias = found.ok_or_else(not_found)?;
+        let alias = self.alias_of_any(name).await?;
         match self.ring().stored(&alias.record.key).await {
             Ok(_) => Ok(alias),
-            Err(error) if error.kind() == ErrorKind::KeyNotFound => Err(not_found()),
+            Err(error) if error.kind() == ErrorKind::KeyNotFound => {
+                Err(Error::about(ErrorKind::AliasNotFound, name))
+            }
             Err(error) => Err(error),
         }
+    }
+
+    async fn alias_of_any(&self, name: &AliasName) -> Result<Stored<AliasRecord>, Error> {
+        let found = self.ring().bounded(self.ring().ledger.read(name.as_str())).await?;
+        found.ok_or_else(|| Error::about(ErrorKind::AliasNotFound, name))
     }
 }

@@ -134,4 +134,8 @@ impl<T> Page<T> {
         let next = found.last().filter(|_| more).map(|last| Marker::new(list, &id(last)));
         Self { items: found.into_iter().map(item).collect(), next }
     }
+
+    pub(crate) fn map<U>(self, item: impl FnMut(T) -> U) -> Page<U> {
+        Page { items: self.items.into_iter().map(item).collect(), next: self.next }
+    }
 }
