@@ -1,6 +1,7 @@
 //! KMS keys: keys of ours that refer to keys in a key manager.
 
 mod across;
+#[expect(unused_imports, reason = "what many stores in one process need beyond one")]
 pub(crate) use across::{find_alias, find_key, list_aliases, list_keys, stores_with_keys_due};
 
 mod aliases;
@@ -31,7 +32,7 @@ mod page;
 pub use page::{Marker, Page, PageRequest};
 
 mod record;
-pub(crate) use record::{KeyRecord, OrphanRecord};
+pub(crate) use record::OrphanRecord;
 
 mod ring;
 pub(crate) use ring::{Keyring, Protection, ReadyKey, Timing};

@@ -100,7 +100,7 @@ impl Keys<'_> {
         alias.key = *id;
         alias.updated = self.ring().now();
         let edits = vec![self.touch(&key)?, self.ring().ledger.replace(version, &alias)?];
-        self.commit(edits, *id, || Error::about(ErrorKind::AliasExists, name)).await
+        self.commit(edits, *id, || Error::about(ErrorKind::AliasExists, &alias.name)).await
     }
 
     /// Takes a name away. The key stays as it is.
