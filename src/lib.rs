@@ -143,6 +143,7 @@
 //! and the rest mean what they mean in AWS's documentation. Enums serialize to AWS's own strings, and
 //! [`KeyStore::describe`] to an entry of `DescribeCustomKeyStores`. A *backing key* is a key inside the key manager.
 
+pub mod audit;
 pub mod backend;
 pub mod catalog;
 pub mod clock;

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use crate::value::{InvalidValue, Problem};
 
 /// Pairs of text that are authenticated with a ciphertext: to decrypt, give exactly the pairs again.
 ///
 /// Not secret: it shows in logs and audit trails. Order does not matter, case does; an empty context is the
-/// same as none.
+/// same as none. Cheap to clone.
 ///
 /// # Canonical form
 ///
@@ -26,8 +27,14 @@ use crate::value::{InvalidValue, Problem};
 /// # Ok::<(), custom_key_store::InvalidValue>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Default)]
-pub struct EncryptionContext {
-    pairs: BTreeMap<String, String>,
+pub struct EncryptionContext(
+    /// `None` when there are no pairs, so that there is one form of that.
+    Option<Arc<Pairs>>,
+);
+
+#[derive(PartialEq, Eq)]
+struct Pairs {
+    sorted: BTreeMap<String, String>,
     canonical: Vec<u8>,
 }
 
@@ -60,8 +67,11 @@ impl EncryptionContext {
                 return Err(InvalidValue::new(FIELD, "every key once", Problem::Malformed));
             }
         }
+        if sorted.is_empty() {
+            return Ok(Self::none());
+        }
         let canonical = canonical_form(&sorted)?;
-        Ok(Self { pairs: sorted, canonical })
+        Ok(Self(Some(Arc::new(Pairs { sorted, canonical }))))
     }
 
     /// The empty context.
@@ -72,13 +82,14 @@ impl EncryptionContext {
 
     /// The pairs, by ascending key.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.pairs.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+        let pairs = self.0.iter().flat_map(|pairs| &pairs.sorted);
+        pairs.map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
     /// The canonical form; see the type's documentation.
     #[must_use]
     pub fn canonical(&self) -> &[u8] {
-        &self.canonical
+        self.0.as_ref().map_or(&[], |pairs| &pairs.canonical)
     }
 }
 
@@ -101,6 +112,6 @@ fn canonical_form(pairs: &BTreeMap<String, String>) -> Result<Vec<u8>, InvalidVa
 
 impl fmt::Debug for EncryptionContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(&self.pairs).finish()
+        f.debug_map().entries(self.iter()).finish()
     }
 }

@@ -1,6 +1,7 @@
 //! Integration tests, from the outside: one module for each promise, in one binary to link once.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+mod audit;
 mod blobs;
 mod catalog;
 mod conformance;

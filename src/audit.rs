@@ -1,0 +1,21 @@
+//! The audit trail: who did what with which key, and how it ended.
+//!
+//! Every operation leaves one [`AuditRecord`], whether it was allowed or refused; and so does what happens by itself, such
+//! as the end of an attempt to connect. An [`AuditTrail`] takes them to an [`AuditSink`].
+
+mod error;
+pub use error::{AuditError, AuditErrorKind};
+
+mod form;
+
+mod record;
+pub use record::{AuditCategory, AuditEventType, AuditOutcome, AuditRecord};
+
+mod sink;
+pub use sink::{AuditSink, OnFailure};
+
+mod trail;
+pub use trail::{AuditEntry, AuditTrail};
+
+mod value;
+pub use value::{AuditParameters, AuditValue};
