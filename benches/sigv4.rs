@@ -10,22 +10,21 @@ use criterion::Criterion;
 use custom_key_store_benches::criterion;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
 
-use crate::backend::XksProxyCredential;
-use crate::xks::Region;
-use crate::xks::sigv4::{SignedRequest, Signer, SigningKeys, Verifier, texts};
+use crate::shipped::sigv4::{Scope, Service, SignedRequest, Signer, SigningKeys, Verifier, texts};
 
-/// The names by which the included sources know the crate around them.
-mod backend {
-    pub(crate) use custom_key_store::backend::{
-        AccessKeyId, BackendError, SecretAccessKey, XksProxyCredential,
-    };
-}
+// The names by which the included sources know the crate around them.
+use custom_key_store::{Region, SecretBytes};
+use shipped::primitive;
 
 // Signatures are private; this compiles the very source that ships, as `tests/loom` does with the gate. The files one
 // by one, for their parent also names their tests.
-#[path = "../src/xks"]
-mod xks {
-    pub(crate) use custom_key_store::xks::Region;
+#[path = "../src"]
+mod shipped {
+    pub(crate) mod primitive {
+        pub(crate) fn random_secret(length: usize) -> crate::SecretBytes {
+            crate::SecretBytes::new(vec![7; length])
+        }
+    }
 
     #[expect(dead_code, reason = "nothing is refused, and so nobody asks why")]
     pub(crate) mod sigv4 {
@@ -34,10 +33,13 @@ mod xks {
         mod date;
         mod keys;
         mod names;
+        mod query;
+        mod scope;
         mod sign;
         mod verify;
 
         pub(crate) use keys::SigningKeys;
+        pub(crate) use scope::{Scope, Service};
         pub(crate) use sign::Signer;
         pub(crate) use verify::{SignedRequest, Verifier};
 
@@ -47,15 +49,15 @@ mod xks {
             path: &str,
             body: &[u8],
             now: std::time::SystemTime,
-            region: &super::Region,
+            scope: &Scope,
         ) -> (Vec<u8>, Vec<u8>) {
             let date = date::AmzDate::from_system_time(now);
-            let mut text = canonical::begin(path, host.len());
+            let mut text = canonical::begin(path, None, host.len());
             canonical::header(&mut text, names::HOST, [host.as_bytes()].into_iter());
             canonical::date(&mut text, &date);
             canonical::end(&mut text, names::SIGNED_HEADERS, body);
             let request = text.clone();
-            canonical::string_to_sign(&mut text, &date, region);
+            canonical::string_to_sign(&mut text, &date, scope);
             (request, text)
         }
     }
@@ -67,11 +69,11 @@ const PATH: &str = "/bench/kms/xks/v1/keys/0123456789abcdef/encrypt";
 fn compare(criterion: &mut Criterion, name: &str, length: usize) -> Result<(), Box<dyn Error>> {
     let body = vec![b'x'; length];
     let now = SystemTime::now();
-    let region = Region::new("us-east-1")?;
-    let credential = XksProxyCredential::generate()?;
-    let signer = Signer::new(&credential, region.clone());
-    let keys = SigningKeys::new(credential.secret_access_key);
-    let verifier = Verifier::new(region.clone())?;
+    let scope = Scope::new(Region::new("us-east-1")?, Service::new("kms-xks-proxy"));
+    let secret = SecretBytes::from(b"5/E2yj4NPGpDj2kcGSxJjB6BT7b+OavVy/keR7nqJS0=".as_slice());
+    let signer = Signer::new("XKSTESTVECTOR234567ABCDE", secret.clone(), scope.clone());
+    let keys = SigningKeys::new(secret);
+    let verifier = Verifier::new(scope.clone());
 
     let signed = signer.sign(NAME, PATH, &body, now);
     // What hyper's client sends with it, in the order of the client of this crate.
@@ -82,11 +84,11 @@ fn compare(criterion: &mut Criterion, name: &str, length: usize) -> Result<(), B
         (AUTHORIZATION, signed.authorization),
         (http::header::CONTENT_LENGTH, HeaderValue::from(length)),
     ]);
-    let request = SignedRequest { path: PATH, headers: &headers, authority: None };
+    let request = SignedRequest { path: PATH, query: None, headers: &headers, authority: None };
     let verify = || verifier.claim(black_box(request), now)?.verify(black_box(&body), Some(&keys));
     verify()?;
 
-    let (canonical, to_sign) = texts(NAME, PATH, &body, now, &region);
+    let (canonical, to_sign) = texts(NAME, PATH, &body, now, &scope);
     let key = hmac::Key::new(HMAC_SHA256, &[7; 32]);
     let hashes = || {
         black_box(digest(&SHA256, black_box(&body)));

@@ -133,6 +133,7 @@
 //! | `conformance` | `backend::conformance` and `catalog::conformance`: the suites that every implementation of `Backend` and of `Catalog` should pass |
 //! | `xks` | on by default: `xks::XksProxy`, the client of an external key store proxy. Needs a tokio runtime |
 //! | `proxy` | `xks::proxy`: an external key store proxy over any connection |
+//! | `kms-api` | what a server of AWS KMS's own protocol stands on, so that AWS SDKs can use custom key stores: so far the verification of their signatures, none of it public |
 //! | `cloudhsm` | `cloudhsm::CloudHsmCluster`: an HSM, through the PKCS#11 library of its vendor, which is loaded when a store connects |
 //! | `sqlite` | `catalog::SqliteCatalog`: what is kept lies in a file. Compiles SQLite, for which a C compiler is needed |
 //! | `full` | all of them |
@@ -176,6 +177,16 @@ mod primitive;
 )]
 mod rate;
 mod secret;
+#[cfg(any(feature = "xks", feature = "kms-api"))]
+#[cfg_attr(
+    not(feature = "proxy"),
+    expect(
+        dead_code,
+        unused_imports,
+        reason = "the client of one protocol and the servers of two use a part each"
+    )
+)]
+mod sigv4;
 #[expect(dead_code, unused_imports, reason = "what many stores in one process need beyond one")]
 mod store;
 mod store_id;

@@ -28,7 +28,7 @@ mod operation;
 mod path;
 #[cfg(feature = "proxy")]
 pub mod proxy;
-mod sigv4;
+mod scope;
 mod wire;
 
 pub use crate::identity::Region;
@@ -41,4 +41,4 @@ pub use operation::ProxyOperation;
 pub use path::check_uri_length;
 
 #[cfg(test)]
-mod vectors;
+pub(crate) mod vectors;

@@ -20,8 +20,10 @@ use crate::backend::{
     StoreConfiguration, XksProxyConfiguration, XksProxyCredential,
 };
 use crate::clock::{Clock, within};
+use crate::secret::SecretBytes;
+use crate::sigv4::Signer;
 use crate::xks::Region;
-use crate::xks::sigv4::Signer;
+use crate::xks::scope::scope;
 
 /// An external key store proxy: the [`Backend`] that reaches a key manager over the XKS proxy API, version 1, by
 /// HTTPS.
@@ -147,6 +149,12 @@ impl XksProxy {
         self.counters.clone()
     }
 
+    fn signer(&self) -> Signer {
+        let XksProxyCredential { access_key_id, secret_access_key, .. } = &self.credential;
+        let secret = SecretBytes::from(secret_access_key.expose());
+        Signer::new(access_key_id.as_str(), secret, scope(self.region.clone()))
+    }
+
     fn connection(&self) -> XksConnection {
         let transport = Transport {
             connector: Connector {
@@ -156,7 +164,7 @@ impl XksProxy {
                 counters: self.counters.clone(),
             },
             pool: Pool::new(self.limits.pool),
-            signer: Signer::new(&self.credential, self.region.clone()),
+            signer: self.signer(),
             clock: Arc::clone(&self.clock),
             deadline: self.limits.deadline,
             retries: self.limits.retries,

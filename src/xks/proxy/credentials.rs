@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::SetupError;
 use crate::backend::{AccessKeyId, XksProxyCredential};
-use crate::xks::sigv4::SigningKeys;
+use crate::secret::SecretBytes;
+use crate::sigv4::SigningKeys;
 
 /// A handful, so a list is faster than a map. The signing keys are shared with the list's next version: they are
 /// not derived anew when another credential comes or goes.
@@ -21,8 +22,8 @@ impl Credentials {
         if self.find(credential.access_key_id.as_str()).is_some() {
             return Err(SetupError::CredentialExists);
         }
-        let keys = Arc::new(SigningKeys::new(credential.secret_access_key).for_regions(regions));
-        self.0.push((credential.access_key_id, keys));
+        let secret = SecretBytes::from(credential.secret_access_key.expose());
+        self.0.push((credential.access_key_id, Arc::new(SigningKeys::new(secret).for_scopes(regions))));
         Ok(())
     }
 

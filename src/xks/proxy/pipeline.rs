@@ -11,9 +11,9 @@ use super::operate::{self, Asked};
 use super::service::Shared;
 use super::{AuthorizationRequest, Decision, KeyGrant, Peer, Tenant, authorize};
 use crate::backend::BackendErrorKind;
+use crate::sigv4::{SignedRequest, Unauthenticated, claimed_access_key_id};
 use crate::xks::body::EncodedBody;
 use crate::xks::path::{self, Route};
-use crate::xks::sigv4::{SignedRequest, Unauthenticated, claimed_access_key_id};
 use crate::xks::{ErrorName, ProxyOperation};
 
 /// Answers one request, and writes its line of the access log.
@@ -91,6 +91,7 @@ where
     let inner = tenant.inner();
     let signed = SignedRequest {
         path: head.uri.path(),
+        query: head.uri.query(),
         headers: &head.headers,
         authority: head.uri.authority().map(http::uri::Authority::as_str),
     };

@@ -1,6 +1,6 @@
 //! What can be wrong with a proxy before it serves.
 
-use crate::backend::{BackendError, UriPath};
+use crate::backend::UriPath;
 use crate::value::InvalidValue;
 
 /// A proxy, or a part of one, cannot be set up or changed like this.
@@ -31,9 +31,6 @@ pub enum SetupError {
     /// A value breaks the protocol's rules.
     #[error("a value breaks the rules of the protocol")]
     Value(#[from] InvalidValue),
-    /// The system gave no random bytes.
-    #[error("the system gave no random bytes")]
-    Random(#[source] BackendError),
     /// Certificates and key cannot be used.
     #[error("the TLS configuration cannot be used")]
     Tls(#[source] std::sync::Arc<dyn std::error::Error + Send + Sync>),

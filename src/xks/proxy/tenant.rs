@@ -14,9 +14,9 @@ use super::{Authorizer, KeyGrant, RateLimit, SetupError, TenantBuilder};
 use crate::backend::{AccessKeyId, BackingKeyId, Connection, UriEndpoint, UriPath, XksProxyCredential};
 use crate::clock::Clock;
 use crate::rate::Quota;
+use crate::sigv4::{Reason, SignedRequest, Unauthenticated, Verifier};
 use crate::value::InvalidValue;
 use crate::xks::check_uri_length;
-use crate::xks::sigv4::{Reason, SignedRequest, Unauthenticated, Verifier};
 
 /// One user of a proxy: a path, and what is behind it.
 ///

@@ -14,7 +14,8 @@ use super::tenant::{Inner, Link, Policy};
 use super::{Authorizer, KeyGrant, RateLimit, SetupError, Tenant};
 use crate::backend::{BackingKeyId, Connection, UriEndpoint, UriPath, XksProxyCredential};
 use crate::rate::Quota;
-use crate::xks::sigv4::Verifier;
+use crate::sigv4::Verifier;
+use crate::xks::scope::scope;
 use crate::xks::{Region, check_uri_length};
 
 /// A cached result must not be older than a minute.
@@ -156,8 +157,7 @@ impl TenantBuilder {
         }
         let mut seen = HashSet::new();
         let verifiers = regions.into_iter().filter(|region| seen.insert(region.as_str().to_owned()));
-        let verifiers = verifiers.map(|region| Verifier::new(region).map_err(SetupError::Random));
-        let verifiers = verifiers.collect::<Result<Vec<_>, _>>()?;
+        let verifiers: Vec<_> = verifiers.map(|region| Verifier::new(scope(region))).collect();
 
         let mut accepted = Credentials::default();
         for credential in credentials {

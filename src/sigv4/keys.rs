@@ -8,50 +8,50 @@ use aws_lc_rs::hmac::{self, HMAC_SHA256, Key, Tag};
 use zeroize::Zeroizing;
 
 use super::date::Day;
-use super::names::{SERVICE, TERMINATOR};
-use crate::backend::SecretAccessKey;
-use crate::xks::Region;
+use super::names::TERMINATOR;
+use super::scope::Scope;
+use crate::SecretBytes;
 
 /// How many days there can be at once: around midnight that of the request is not always ours.
 const DAYS: usize = 2;
 
 /// A secret access key and the signing keys derived from it lately: as many as can be in use at once, one for each day
-/// and Region. Each credential has its own, so that how many of those there are does not matter.
+/// and scope. Each credential has its own, so that how many of those there are does not matter.
 ///
-/// A verifier derives a key only for its own Regions and for days within the allowed skew, so nobody can fill the
+/// A verifier derives a key only for its own scope and for days within the allowed skew, so nobody can fill the
 /// cache. AWS-LC wipes a key when it is freed; the links of the chain on the way to it are its tags, which nobody
 /// wipes.
 pub(crate) struct SigningKeys {
-    secret: SecretAccessKey,
+    secret: SecretBytes,
     kept: ArcSwap<Vec<Arc<SigningKey>>>,
     most: usize,
 }
 
 struct SigningKey {
     day: Day,
-    region: Region,
+    scope: Scope,
     key: Key,
 }
 
 impl SigningKeys {
-    /// For one Region.
-    pub(crate) fn new(secret: SecretAccessKey) -> Self {
+    /// For one scope. `secret` is the text of any secret access key, as its owner wrote it down.
+    pub(crate) fn new(secret: SecretBytes) -> Self {
         Self { secret, kept: ArcSwap::default(), most: DAYS }
     }
 
-    /// The same for so many Regions.
-    pub(crate) const fn for_regions(mut self, regions: usize) -> Self {
-        self.most = regions.saturating_mul(DAYS);
+    /// The same for so many scopes, such as one for each Region.
+    pub(crate) const fn for_scopes(mut self, scopes: usize) -> Self {
+        self.most = scopes.saturating_mul(DAYS);
         self
     }
 
-    /// Signs with the key for this day and Region, which is kept or derived.
-    pub(super) fn sign(&self, day: Day, region: &Region, text: &[u8]) -> Tag {
+    /// Signs with the key for this day and scope, which is kept or derived.
+    pub(super) fn sign(&self, day: Day, scope: &Scope, text: &[u8]) -> Tag {
         let kept = self.kept.load();
-        if let Some(found) = kept.iter().find(|key| key.day == day && key.region == *region) {
+        if let Some(found) = kept.iter().find(|key| key.day == day && key.scope == *scope) {
             return hmac::sign(&found.key, text);
         }
-        let new = Arc::new(derive(&self.secret, day, region));
+        let new = Arc::new(derive(&self.secret, day, scope));
         let tag = hmac::sign(&new.key, text);
         // Two threads may both derive: the later one wins, which costs a derivation and nothing else.
         self.kept.store(Arc::new([new].into_iter().chain(kept.iter().cloned()).take(self.most).collect()));
@@ -78,11 +78,13 @@ impl fmt::Debug for SigningKeys {
 }
 
 /// The chain of HMACs that begins with the secret as text, never decoded (XKS-C-24).
-fn derive(secret: &SecretAccessKey, day: Day, region: &Region) -> SigningKey {
+fn derive(secret: &SecretBytes, day: Day, scope: &Scope) -> SigningKey {
     let start = Zeroizing::new([b"AWS4", secret.expose()].concat());
     let mut key = Key::new(HMAC_SHA256, &start);
-    for part in [&day, region.as_str().as_bytes(), SERVICE.as_bytes(), TERMINATOR.as_bytes()] {
+    for part in
+        [&day, scope.region.as_str().as_bytes(), scope.service.as_str().as_bytes(), TERMINATOR.as_bytes()]
+    {
         key = Key::new(HMAC_SHA256, hmac::sign(&key, part).as_ref());
     }
-    SigningKey { day, region: region.clone(), key }
+    SigningKey { day, scope: scope.clone(), key }
 }

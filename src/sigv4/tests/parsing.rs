@@ -5,10 +5,10 @@ use std::time::{Duration, SystemTime};
 use proptest::prelude::*;
 
 use super::Arriving;
-use crate::xks::Region;
-use crate::xks::sigv4::Signer;
-use crate::xks::sigv4::authorization::{Authorization, Fault};
-use crate::xks::sigv4::date::AmzDate;
+use crate::Region;
+use crate::sigv4::Signer;
+use crate::sigv4::authorization::{Authorization, Fault};
+use crate::sigv4::date::AmzDate;
 
 fn fault(text: &str) -> Option<Fault> {
     Authorization::parse(text.as_bytes()).err()
@@ -143,7 +143,7 @@ proptest! {
         request.region = Region::new(region).unwrap();
         request.clock = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
         request.body = body;
-        let signed = Signer::new(&request.credential, request.region.clone())
+        let signed = Signer::new(request.credential.access_key_id.as_str(), request.secret(), request.scope())
             .sign("xks.example.com", &request.path, &request.body, request.clock);
         request.headers.insert("authorization", signed.authorization);
         request.headers.insert("x-amz-date", signed.x_amz_date);

@@ -3,17 +3,22 @@
 use aws_lc_rs::digest::{SHA256, digest};
 
 use super::date::AmzDate;
-use super::names::{ALGORITHM, SERVICE, TERMINATOR, X_AMZ_DATE};
-use crate::xks::Region;
+use super::names::{ALGORITHM, X_AMZ_DATE};
+use super::query;
+use super::scope::Scope;
 
-/// The beginning of a canonical request: method, path and the empty query (XKS-P-135). Canonical headers follow.
+/// The beginning of a canonical request: method, path and query (XKS-P-135). Canonical headers follow.
 ///
-/// Nothing is encoded: no legal path has a character that would be.
-pub(super) fn begin(path: &str, room: usize) -> Vec<u8> {
-    let mut canonical = Vec::with_capacity(path.len() + room + 160);
+/// Of the path nothing is encoded: no path that is served has a character that would be.
+pub(super) fn begin(path: &str, query: Option<&str>, room: usize) -> Vec<u8> {
+    let mut canonical = Vec::with_capacity(path.len() + query.map_or(0, str::len) + room + 160);
     canonical.extend_from_slice(b"POST\n");
     canonical.extend_from_slice(path.as_bytes());
-    canonical.extend_from_slice(b"\n\n");
+    canonical.push(b'\n');
+    if let Some(query) = query {
+        query::canonical(&mut canonical, query);
+    }
+    canonical.push(b'\n');
     canonical
 }
 
@@ -64,25 +69,16 @@ pub(super) fn end(canonical: &mut Vec<u8>, signed_headers: &str, body: &[u8]) {
 }
 
 /// Turns a canonical request into the string to sign, in the same buffer.
-pub(super) fn string_to_sign(canonical: &mut Vec<u8>, date: &AmzDate, region: &Region) {
+pub(super) fn string_to_sign(canonical: &mut Vec<u8>, date: &AmzDate, scope: &Scope) {
     let hash = digest(&SHA256, canonical);
     canonical.clear();
     canonical.extend_from_slice(ALGORITHM.as_bytes());
     canonical.push(b'\n');
     canonical.extend_from_slice(date.as_bytes());
     canonical.push(b'\n');
-    scope(canonical, date, region);
+    scope.write(canonical, date);
     canonical.push(b'\n');
     hex(canonical, hash.as_ref());
-}
-
-/// Day, Region, service and terminator.
-pub(super) fn scope(text: &mut Vec<u8>, date: &AmzDate, region: &Region) {
-    text.extend_from_slice(&date.day());
-    for part in [region.as_str(), SERVICE, TERMINATOR] {
-        text.push(b'/');
-        text.extend_from_slice(part.as_bytes());
-    }
 }
 
 pub(super) fn hex(text: &mut Vec<u8>, bytes: &[u8]) {

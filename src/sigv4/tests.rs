@@ -1,7 +1,9 @@
 #![expect(clippy::unwrap_in_result, reason = "a test that cannot go on should say where")]
 
 mod hostile;
+mod kms;
 mod parsing;
+mod query;
 mod vectors;
 
 use std::time::{Duration, SystemTime};
@@ -10,10 +12,13 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 
 use super::date::AmzDate;
-use super::{SignedRequest, SigningKeys, Unauthenticated, Verifier, canonical};
+use super::{Scope, Service, SignedRequest, SigningKeys, Unauthenticated, Verifier, canonical};
+use crate::Region;
+use crate::SecretBytes;
 use crate::backend::{AccessKeyId, SecretAccessKey, XksProxyCredential};
-use crate::xks::Region;
 use crate::xks::vectors::{named, text};
+
+const XKS: Service = Service::new("kms-xks-proxy");
 
 /// The worked vector of the facts.
 const WORKED: &str = "sigv4-http11-host-xamzdate";
@@ -74,6 +79,18 @@ impl Arriving {
         Self::vector(&worked())
     }
 
+    fn scope(&self) -> Scope {
+        Scope::new(self.region.clone(), XKS)
+    }
+
+    fn secret(&self) -> SecretBytes {
+        SecretBytes::from(self.credential.secret_access_key.expose())
+    }
+
+    fn keys(&self) -> SigningKeys {
+        SigningKeys::new(self.secret())
+    }
+
     fn set(&mut self, name: &'static str, value: &str) {
         self.headers.insert(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
     }
@@ -91,7 +108,7 @@ impl Arriving {
     /// Signs what is there with this list of headers, as a client of another make would.
     fn sign(&mut self, signed_headers: &str) {
         let date = AmzDate::parse(self.headers["x-amz-date"].as_bytes()).unwrap();
-        let mut canonical = canonical::begin(&self.path, 0);
+        let mut canonical = canonical::begin(&self.path, None, 0);
         for name in signed_headers.split(';') {
             let authority = self.authority.as_deref().unwrap_or_default();
             if name == ":authority" || (name == "host" && !self.headers.contains_key("host")) {
@@ -102,13 +119,12 @@ impl Arriving {
             }
         }
         canonical::end(&mut canonical, signed_headers, &self.body);
-        canonical::string_to_sign(&mut canonical, &date, &self.region);
-        let keys = SigningKeys::new(self.credential.secret_access_key.clone());
-        let signature = keys.sign(date.day(), &self.region, &canonical);
+        canonical::string_to_sign(&mut canonical, &date, &self.scope());
+        let signature = self.keys().sign(date.day(), &self.scope(), &canonical);
         let mut hex = Vec::new();
         canonical::hex(&mut hex, signature.as_ref());
         let mut scope = Vec::new();
-        canonical::scope(&mut scope, &date, &self.region);
+        self.scope().write(&mut scope, &date);
         let authorization = format!(
             "AWS4-HMAC-SHA256 Credential={}/{}, SignedHeaders={signed_headers}, Signature={}",
             self.credential.access_key_id,
@@ -120,13 +136,16 @@ impl Arriving {
 
     /// Verifies as a proxy does that knows the credential and no other.
     fn verify(&self) -> Result<(), Unauthenticated> {
-        let verifier = Verifier::new(self.region.clone()).unwrap();
-        let keys = SigningKeys::new(self.credential.secret_access_key.clone());
-        let request =
-            SignedRequest { path: &self.path, headers: &self.headers, authority: self.authority.as_deref() };
+        let verifier = Verifier::new(self.scope());
+        let request = SignedRequest {
+            path: &self.path,
+            query: None,
+            headers: &self.headers,
+            authority: self.authority.as_deref(),
+        };
         let claim = verifier.claim(request, self.clock)?;
         let known = claim.access_key_id() == self.credential.access_key_id.as_str();
-        claim.verify(&self.body, known.then_some(&keys))
+        claim.verify(&self.body, known.then_some(&self.keys()))
     }
 
     fn reason(&self) -> super::Reason {

@@ -1,4 +1,4 @@
-//! Verification, for the proxy.
+//! Verification, for servers.
 
 use std::time::SystemTime;
 
@@ -9,18 +9,20 @@ use super::authorization::{Authorization, Fault, SIGNATURE_LEN};
 use super::canonical;
 use super::date::AmzDate;
 use super::keys::SigningKeys;
-use super::names::{AUTHORITY, HOST, SERVICE, TERMINATOR, X_AMZ_DATE};
-use crate::backend::{BackendError, XksProxyCredential};
-use crate::xks::Region;
+use super::names::{AUTHORITY, HOST, TERMINATOR, X_AMZ_DATE};
+use super::scope::Scope;
+use crate::primitive::random_secret;
 
 /// How far the request's clock may be off, in seconds, either way and inclusive (XKS-P-136, XKS-P-137).
 const MAX_SKEW: i64 = 300;
 
-/// The parts of a request that a signature covers, apart from its body.
+/// The parts of a POST that a signature covers, apart from its body.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SignedRequest<'a> {
-    /// The path as it was received, without a query; the route has been found, so it is legal.
+    /// The path as it was received, without its query; the route has been found, so it is legal.
     pub(crate) path: &'a str,
+    /// What is behind the `?`, as it was received.
+    pub(crate) query: Option<&'a str>,
     pub(crate) headers: &'a HeaderMap,
     /// The authority of the request's own URI: HTTP/2's `:authority`.
     pub(crate) authority: Option<&'a str>,
@@ -28,7 +30,8 @@ pub(crate) struct SignedRequest<'a> {
 
 /// The signature does not hold.
 ///
-/// One error whatever the reason, which is for our own log; a peer learns nothing (XKS-P-138, XKS-P-139).
+/// One error whatever the reason, which is for our own log and whoever tells his callers more than the XKS protocol does, by
+/// which a peer learns nothing (XKS-P-138, XKS-P-139).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the request is not authenticated")]
 pub(crate) struct Unauthenticated {
@@ -38,8 +41,10 @@ pub(crate) struct Unauthenticated {
 /// Why a signature does not hold. Never says what would have been right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Reason {
-    #[error("there is not exactly one Authorization header")]
-    AuthorizationCount,
+    #[error("there is no Authorization header")]
+    NoAuthorization,
+    #[error("there is more than one Authorization header")]
+    ManyAuthorizations,
     #[error("the Authorization header is malformed: {0}")]
     Authorization(Fault),
     #[error("there is not exactly one X-Amz-Date header")]
@@ -67,10 +72,47 @@ pub(crate) enum Reason {
     Signature,
 }
 
+/// What a server tells its callers apart that tells them something, as those of AWS do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// There is no signature: `MissingAuthenticationToken`.
+    Unsigned,
+    /// What there is cannot be read, or lacks something: `IncompleteSignature`.
+    Incomplete,
+    /// The access key id is unknown: `UnrecognizedClient`.
+    Unknown,
+    /// It is for another day, Region or service: `InvalidSignature`.
+    Scope,
+    /// It is too old, or from the future: `InvalidSignature`, which says that it expired or is not yet current.
+    Clock,
+    /// It is another than it should be: `InvalidSignature`.
+    Signature,
+}
+
 impl Unauthenticated {
-    /// For our own log.
+    /// Which of the checks failed.
     pub(crate) const fn reason(self) -> Reason {
         self.reason
+    }
+}
+
+impl Reason {
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "for the server of the KMS protocol, which does not verify yet")
+    )]
+    pub(crate) const fn refused(self) -> Refused {
+        match self {
+            Self::NoAuthorization => Refused::Unsigned,
+            Self::ManyAuthorizations | Self::Authorization(_) | Self::DateCount | Self::Date | Self::Host => {
+                Refused::Incomplete
+            }
+            Self::ScopeDay | Self::ScopeRegion | Self::ScopeService | Self::ScopeTerminator => Refused::Scope,
+            Self::Skew(_) => Refused::Clock,
+            Self::UnknownAccessKeyId => Refused::Unknown,
+            // A header that should have been signed was lost on the way, or never there.
+            Self::SignedHeaderAbsent | Self::Signature => Refused::Signature,
+        }
     }
 }
 
@@ -80,20 +122,19 @@ impl From<Reason> for Unauthenticated {
     }
 }
 
-/// Verifies requests from one Region.
+/// Verifies requests for one scope.
 #[derive(Debug)]
 pub(crate) struct Verifier {
-    region: Region,
+    scope: Scope,
     /// Stands in for the secret of an unknown access key id, so that asking for one costs as much as a wrong
     /// signature.
     decoy: SigningKeys,
 }
 
 impl Verifier {
-    /// Fails only when the system gives no random bytes.
-    pub(crate) fn new(region: Region) -> Result<Self, BackendError> {
-        let nobody = XksProxyCredential::generate()?;
-        Ok(Self { region, decoy: SigningKeys::new(nobody.secret_access_key) })
+    pub(crate) fn new(scope: Scope) -> Self {
+        // As long as most secrets are.
+        Self { scope, decoy: SigningKeys::new(random_secret(40)) }
     }
 
     /// Checks form, scope and clock, and that there is one host.
@@ -114,7 +155,11 @@ impl Verifier {
             *seen = seen.and(value.as_bytes());
         }
 
-        let Seen::Once(authorization) = authorization else { return Err(Reason::AuthorizationCount.into()) };
+        let authorization = match authorization {
+            Seen::Once(authorization) => authorization,
+            Seen::Never => return Err(Reason::NoAuthorization.into()),
+            Seen::Often => return Err(Reason::ManyAuthorizations.into()),
+        };
         let authorization = Authorization::parse(authorization).map_err(Reason::Authorization)?;
         let Seen::Once(date) = date else { return Err(Reason::DateCount.into()) };
         let date = AmzDate::parse(date.trim_ascii()).ok_or(Reason::Date)?;
@@ -122,10 +167,10 @@ impl Verifier {
         if authorization.day != date.day() {
             return Err(Reason::ScopeDay.into());
         }
-        if authorization.region != self.region.as_str().as_bytes() {
+        if authorization.region != self.scope.region.as_str().as_bytes() {
             return Err(Reason::ScopeRegion.into());
         }
-        if authorization.service != SERVICE.as_bytes() {
+        if authorization.service != self.scope.service.as_str().as_bytes() {
             return Err(Reason::ScopeService.into());
         }
         if authorization.terminator != TERMINATOR.as_bytes() {
@@ -161,7 +206,7 @@ impl<'a> Claim<'a> {
     pub(crate) fn verify(&self, body: &[u8], keys: Option<&SigningKeys>) -> Result<(), Unauthenticated> {
         let Self { verifier, request, authorization, date, host } = self;
         let room: usize = authorization.signed_headers.len();
-        let mut text = canonical::begin(request.path, 2 * room);
+        let mut text = canonical::begin(request.path, request.query, 2 * room);
         for name in authorization.signed_headers() {
             match name {
                 HOST => canonical::header(&mut text, name, [host.host].into_iter()),
@@ -178,9 +223,9 @@ impl<'a> Claim<'a> {
             }
         }
         canonical::end(&mut text, authorization.signed_headers, body);
-        canonical::string_to_sign(&mut text, date, &verifier.region);
+        canonical::string_to_sign(&mut text, date, &verifier.scope);
 
-        let tag = keys.unwrap_or(&verifier.decoy).sign(date.day(), &verifier.region, &text);
+        let tag = keys.unwrap_or(&verifier.decoy).sign(date.day(), &verifier.scope, &text);
         let mut right = [0; SIGNATURE_LEN];
         canonical::hex_into(&mut right, tag.as_ref());
         let right = verify_slices_are_equal(&right, authorization.signature).is_ok();
