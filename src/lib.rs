@@ -169,6 +169,12 @@ mod epoch;
 mod error;
 mod file;
 mod identity;
+#[cfg(any(feature = "xks", feature = "kms-api"))]
+#[cfg_attr(
+    not(feature = "xks"),
+    expect(dead_code, unused_imports, reason = "the server of the KMS protocol does not use it yet")
+)]
+mod json;
 mod key;
 mod primitive;
 #[cfg_attr(

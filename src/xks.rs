@@ -19,7 +19,6 @@
 //!
 // Row ids such as XKS-P-61 in comments and tests are those of the project's checklist of the protocol.
 
-mod body;
 mod client;
 mod credential;
 mod error_name;

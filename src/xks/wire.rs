@@ -14,7 +14,6 @@ mod proxy_request;
 mod proxy_response;
 mod request;
 mod response;
-mod writer;
 
 #[cfg(test)]
 mod tests;

@@ -12,8 +12,8 @@ use crate::backend::{
     BackendError, BackendErrorKind, BackingKeyId, Ciphertext, Closed, Connection, DecryptRequest, Decrypted,
     DescribeKeyRequest, EncryptRequest, Health, HealthRequest, KeyDescription, UriPath,
 };
+use crate::json::EncodedBody;
 use crate::value::InvalidValue;
-use crate::xks::body::EncodedBody;
 use crate::xks::path::{health_path, key_path};
 use crate::xks::{ProxyOperation, Region, wire};
 

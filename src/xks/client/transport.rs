@@ -15,8 +15,8 @@ use super::lane::{Answer, Lane};
 use super::pool::Pool;
 use crate::backend::{BackendError, BackendErrorKind};
 use crate::clock::{Clock, within};
+use crate::json::EncodedBody;
 use crate::sigv4::Signer;
-use crate::xks::body::EncodedBody;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const X_AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date");

@@ -8,7 +8,7 @@ use http::{HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 
 use crate::backend::{BackendError, BackendErrorKind};
-use crate::xks::body::EncodedBody;
+use crate::json::EncodedBody;
 use crate::xks::wire::{Malformed, Refusal, error_body};
 use crate::xks::{ErrorName, ProxyOperation};
 

@@ -16,9 +16,9 @@ use crate::backend::{
     HealthStatus, RequestMetadata,
 };
 use crate::clock::Clock;
+use crate::json::EncodedBody;
 use crate::secret::SecretBytes;
 use crate::xks::ProxyOperation;
-use crate::xks::body::EncodedBody;
 use crate::xks::wire::{ParsedMetadata, health_body};
 
 /// What is encrypted and decrypted to see whether that works.

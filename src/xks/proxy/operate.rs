@@ -9,7 +9,7 @@ use crate::backend::{
     BackendError, BackendErrorKind, BackingKeyId, Ciphertext, Connection, DecryptRequest, Decrypted,
     DescribeKeyRequest, EncryptRequest, KeyUsages, RequestMetadata,
 };
-use crate::xks::body::EncodedBody;
+use crate::json::EncodedBody;
 use crate::xks::integrity::IntegrityValue;
 use crate::xks::wire::{
     DecryptBody, EncryptBody, EncryptInput, HealthBody, KeyMetadataBody, Malformed, ParsedMetadata,

@@ -11,8 +11,8 @@ use super::operate::{self, Asked};
 use super::service::Shared;
 use super::{AuthorizationRequest, Decision, KeyGrant, Peer, Tenant, authorize};
 use crate::backend::BackendErrorKind;
+use crate::json::EncodedBody;
 use crate::sigv4::{SignedRequest, Unauthenticated, claimed_access_key_id};
-use crate::xks::body::EncodedBody;
 use crate::xks::path::{self, Route};
 use crate::xks::{ErrorName, ProxyOperation};
 

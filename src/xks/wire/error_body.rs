@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 use super::json;
 use super::malformed::Malformed;
 use super::name;
-use super::writer::Writer;
 use crate::backend::{BackendError, BackendErrorKind};
+use crate::json::EncodedBody;
+use crate::json::Writer;
 use crate::xks::ErrorName;
-use crate::xks::body::EncodedBody;
 
 /// The longest message in characters: "fewer than 512" (XKS-P-111).
 const MAX_MESSAGE_LEN: usize = 511;

@@ -1,13 +1,12 @@
-//! JSON objects with known members, read without an intermediate tree.
+//! The members of JSON objects, and what they may hold.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::base64_text::Base64Text;
 use super::malformed::{Flaw, Malformed};
+use crate::json::{self, Unread};
 
 /// Reads a body: one JSON object, of which the members with these names are wanted, in this order.
 pub(super) fn body<'a, const N: usize>(
@@ -23,16 +22,15 @@ fn members<'a, const N: usize>(
     text: &'a str,
     names: [&'static str; N],
 ) -> Result<[Member<'a>; N], Malformed> {
-    let mut repeated = None;
-    let mut json = serde_json::Deserializer::from_str(text);
-    let found = Object { names, repeated: &mut repeated }.deserialize(&mut json);
-    match found.and_then(|found| json.end().map(|()| found)) {
-        Ok(found) => Ok(found),
-        Err(error) => Err(match repeated {
-            Some(name) => Malformed::member(name, Flaw::Duplicate),
-            None if error.is_data() => Malformed::body(Flaw::NotAnObject),
-            None => Malformed::body(Flaw::NotJson),
-        }),
+    match json::members(text, &names) {
+        Ok(found) => {
+            let mut members = names.map(|name| Member { name, raw: None });
+            members.iter_mut().zip(found).for_each(|(member, raw)| member.raw = raw);
+            Ok(members)
+        }
+        Err(Unread::Duplicate(name)) => Err(Malformed::member(name, Flaw::Duplicate)),
+        Err(Unread::NotAnObject) => Err(Malformed::body(Flaw::NotAnObject)),
+        Err(Unread::NotJson) => Err(Malformed::body(Flaw::NotJson)),
     }
 }
 
@@ -131,70 +129,4 @@ impl<'a> Member<'a> {
 
 fn present(value: &RawValue) -> Option<&str> {
     Some(value.get()).filter(|raw| *raw != "null")
-}
-
-struct Object<'n, const N: usize> {
-    names: [&'static str; N],
-    /// Which name came twice: serde's error can carry no more than a text.
-    repeated: &'n mut Option<&'static str>,
-}
-
-impl<'a, const N: usize> DeserializeSeed<'a> for Object<'_, N> {
-    type Value = [Member<'a>; N];
-
-    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        // Only `visit_map` exists below, so that an array is refused; what serde derives would take it.
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'a, const N: usize> Visitor<'a> for Object<'_, N> {
-    type Value = [Member<'a>; N];
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut found: [Option<&'a RawValue>; N] = [None; N];
-        while let Some(index) = map.next_key_seed(Key(&self.names))? {
-            let place = index.and_then(|index| found.get_mut(index).zip(self.names.get(index)));
-            match place {
-                Some((Some(_), name)) => {
-                    *self.repeated = Some(name);
-                    return Err(A::Error::custom("a member appears more than once"));
-                }
-                Some((place, _)) => *place = Some(map.next_value()?),
-                None => drop(map.next_value::<IgnoredAny>()?),
-            }
-        }
-        let mut members = self.names.map(|name| Member { name, raw: None });
-        for (member, value) in members.iter_mut().zip(found) {
-            member.raw = value.and_then(present);
-        }
-        Ok(members)
-    }
-}
-
-/// The place of a member's name among those that are wanted.
-struct Key<'n>(&'n [&'static str]);
-
-impl<'a> DeserializeSeed<'a> for Key<'_> {
-    type Value = Option<usize>;
-
-    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for Key<'_> {
-    type Value = Option<usize>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the name of a member")
-    }
-
-    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
-        Ok(self.0.iter().position(|known| *known == name))
-    }
 }

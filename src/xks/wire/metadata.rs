@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use super::json::Member;
 use super::malformed::Malformed;
 use super::name;
-use super::writer::Writer;
 use crate::backend::{Operation, RequestId, RequestMetadata};
+use crate::json::Writer;
 use crate::xks::ProxyOperation;
 
 /// What a request says of itself, as a proxy reads it.

@@ -1,12 +1,12 @@
 //! The proxy's responses, written.
 
-use super::writer::{Writer, base64_len};
 use super::{MAX_INSTANCES, name};
 use crate::backend::{
     BackendError, BackendErrorKind, Ciphertext, Decrypted, Health, HealthStatus, KeyDescription,
     ManagerInstance, ProxyDescription,
 };
-use crate::xks::body::EncodedBody;
+use crate::json::EncodedBody;
+use crate::json::{Writer, base64_len};
 use crate::xks::integrity::IntegrityValue;
 
 /// More than the names, quotes, vector, tag and metadata of any response.

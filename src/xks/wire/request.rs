@@ -2,11 +2,11 @@
 
 use super::metadata;
 use super::name;
-use super::writer::{Writer, base64_len};
 use super::{AES_GCM, SHA_256};
 use crate::backend::{DecryptRequest, DescribeKeyRequest, EncryptRequest, HealthRequest, RequestMetadata};
+use crate::json::EncodedBody;
+use crate::json::{Writer, base64_len};
 use crate::xks::ProxyOperation;
-use crate::xks::body::EncodedBody;
 
 /// More than the names, quotes and constant values of any request.
 const FRAME: usize = 512;

@@ -125,7 +125,7 @@ fn sizes_up_to_the_limit_are_taken() {
         let (raw, encoded) = (length["raw"].as_u64().unwrap(), length["encoded"].as_u64().unwrap());
         let raw = usize::try_from(raw).unwrap();
         assert_eq!(encode(&vec![0; raw]).as_str().unwrap().len() as u64, encoded);
-        assert_eq!(crate::xks::wire::writer::base64_len(raw) as u64, encoded);
+        assert_eq!(crate::json::base64_len(raw) as u64, encoded);
     }
 }
 

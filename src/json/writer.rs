@@ -6,32 +6,32 @@ use std::io::Write as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::EncodedBody;
 use crate::secret::SecretBytes;
-use crate::xks::body::EncodedBody;
 
 /// Writes one compact JSON document.
-pub(super) struct Writer(Vec<u8>);
+pub(crate) struct Writer(Vec<u8>);
 
 impl Writer {
     /// Begins the body's object, with room for `capacity` bytes.
-    pub(super) fn new(capacity: usize) -> Self {
+    pub(crate) fn new(capacity: usize) -> Self {
         let mut buffer = Vec::with_capacity(capacity);
         buffer.push(b'{');
         Self(buffer)
     }
 
     /// Makes room before a secret is written: growing afterwards would leave a copy in freed memory.
-    pub(super) fn reserve(&mut self, more: usize) {
+    pub(crate) fn reserve(&mut self, more: usize) {
         self.0.reserve(more);
     }
 
     /// Ends the body's object.
-    pub(super) fn finish(mut self) -> EncodedBody {
+    pub(crate) fn finish(mut self) -> EncodedBody {
         self.0.push(b'}');
         EncodedBody::new(SecretBytes::new(self.0))
     }
 
-    pub(super) fn open_object(&mut self, name: Option<&str>) {
+    pub(crate) fn open_object(&mut self, name: Option<&str>) {
         self.separate();
         if let Some(name) = name {
             self.quote(name);
@@ -40,40 +40,40 @@ impl Writer {
         self.0.push(b'{');
     }
 
-    pub(super) fn close_object(&mut self) {
+    pub(crate) fn close_object(&mut self) {
         self.0.push(b'}');
     }
 
-    pub(super) fn open_array(&mut self, name: &str) {
+    pub(crate) fn open_array(&mut self, name: &str) {
         self.key(name);
         self.0.push(b'[');
     }
 
-    pub(super) fn close_array(&mut self) {
+    pub(crate) fn close_array(&mut self) {
         self.0.push(b']');
     }
 
-    pub(super) fn string(&mut self, name: &str, value: &str) {
+    pub(crate) fn string(&mut self, name: &str, value: &str) {
         self.key(name);
         self.quote(value);
     }
 
-    pub(super) fn entry(&mut self, value: &str) {
+    pub(crate) fn entry(&mut self, value: &str) {
         self.separate();
         self.quote(value);
     }
 
-    pub(super) fn display(&mut self, name: &str, value: &dyn fmt::Display) {
+    pub(crate) fn display(&mut self, name: &str, value: &dyn fmt::Display) {
         self.string(name, &value.to_string());
     }
 
-    pub(super) fn number(&mut self, name: &str, value: u64) {
+    pub(crate) fn number(&mut self, name: &str, value: u64) {
         self.key(name);
         // Writing into memory cannot fail.
         let _infallible = write!(self.0, "{value}");
     }
 
-    pub(super) fn base64(&mut self, name: &str, bytes: &[u8]) {
+    pub(crate) fn base64(&mut self, name: &str, bytes: &[u8]) {
         self.key(name);
         self.0.push(b'"');
         let start = self.0.len();
@@ -116,6 +116,6 @@ impl Writer {
 }
 
 /// How many characters that many bytes are.
-pub(super) const fn base64_len(bytes: usize) -> usize {
+pub(crate) const fn base64_len(bytes: usize) -> usize {
     bytes.div_ceil(3) * 4
 }
