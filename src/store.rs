@@ -9,11 +9,14 @@ mod describe;
 mod gate;
 mod guard;
 mod handle;
+mod joint;
 mod keeping;
 mod link;
 mod live;
+mod patience;
 mod register;
 mod report;
+mod revision;
 mod state;
 mod transition;
 
@@ -35,8 +38,10 @@ pub use describe::Description;
 pub use disconnected::UpdateError;
 pub use handle::{Caller, DataKey, DataKeyLength, Handle};
 pub use keeping::DeleteError;
-pub(crate) use register::{Kept, StoreRecord};
+pub(crate) use patience::{Observer, Patience};
+pub(crate) use register::{Kept, Recording, StoreRecord, has_keys};
 pub use report::{DisconnectReport, Goodbye};
+pub(crate) use revision::{Revision, TriedRevision};
 pub use state::{
     Connected, Connecting, ConnectionState, Disconnected, Disconnecting, Failed, State, Transient,
 };

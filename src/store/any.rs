@@ -1,5 +1,7 @@
 //! A store whose state is data: for collections, and for programs that decide at run time.
 
+mod slot;
+
 use std::fmt;
 use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
@@ -10,12 +12,13 @@ use super::core::Core;
 use super::describe::Description;
 use super::disconnected::UpdateError;
 use super::handle::Handle;
+use super::patience::Patience;
 use super::register::Kept;
 use super::report::DisconnectReport;
 use super::state::sealed::{Sealed as _, Settles as _};
 use super::state::{Connected, Connecting, ConnectionState, Disconnected, Disconnecting, Failed, State};
 use super::transition::TransitionError;
-use crate::backend::{Change, ConnectReason, ConnectionError, CustomKeyStoreType, StoreName};
+use crate::backend::{Change, ConnectionError, CustomKeyStoreType, StoreName};
 use crate::key::{Keys, OutOfReach};
 use crate::store_id::StoreId;
 
@@ -77,12 +80,10 @@ impl AnyState {
 
 impl AnyKeyStore {
     /// A store in the state that a restart finds it in.
-    pub(super) fn restarted(core: Core, kept: Kept) -> Self {
+    pub(super) fn restarted(core: Core, kept: Kept, patience: Option<Patience>) -> Self {
         let state = match kept {
             Kept::Disconnected => AnyState::Disconnected(Disconnected::never_connected()),
-            Kept::Connected => {
-                AnyState::Connecting(Disconnected::never_connected().connect(&core, ConnectReason::Resume))
-            }
+            Kept::Connected => AnyState::Connecting(Disconnected::never_connected().resume(&core, patience)),
             Kept::Failed(code) => AnyState::Failed(Failed::new(ConnectionError::new(code))),
         };
         Self { core: Box::new(core), state }
@@ -163,9 +164,7 @@ impl AnyKeyStore {
     /// [`InvalidState`] unless the store is `DISCONNECTED`; it stays as it is.
     pub fn connect(&mut self) -> Result<(), InvalidState> {
         self.step(ConnectionState::Connecting, |state, core| match state {
-            AnyState::Disconnected(state) => {
-                Ok(AnyState::Connecting(state.connect(core, ConnectReason::Connect)))
-            }
+            AnyState::Disconnected(state) => Ok(AnyState::Connecting(state.connect(core))),
             other => Err(other),
         })
     }

@@ -5,9 +5,9 @@ use std::time::{Duration, SystemTime};
 
 use super::KeyStore;
 use super::any::AnyKeyStore;
-use super::attempt::probe;
 use super::core::{Core, Limits, to_the_millisecond};
 use super::disconnected::Disconnected;
+use super::patience::Patience;
 use super::register::{LedgerVault, Register, StoreRecord};
 use crate::backend::{Backend, ConnectReason, ConnectionError, CustomKeyStoreType, StoreName, Vault};
 use crate::catalog::{CatalogError, CatalogErrorKind, Ledger, Stored, Table};
@@ -61,6 +61,7 @@ pub struct StoreBuilder {
     principal: Option<Arc<str>>,
     limits: Limits,
     secret: Option<SecretBytes>,
+    patience: Option<Patience>,
 }
 
 impl StoreBuilder {
@@ -74,6 +75,7 @@ impl StoreBuilder {
             principal: None,
             limits: Limits::default(),
             secret: None,
+            patience: None,
         }
     }
 
@@ -135,6 +137,14 @@ impl StoreBuilder {
         self
     }
 
+    /// Has a store that was connected when its process ended be connected again and again, with pauses, until that
+    /// succeeds or will not. It is `CONNECTING` all the while, and a disconnect ends it at once. Counts when it is
+    /// [opened](Self::open_listed).
+    pub(crate) fn patience(mut self, patience: Patience) -> Self {
+        self.patience = Some(patience);
+        self
+    }
+
     /// [The clock](Self::clock), for who has one of any kind.
     pub(crate) fn clock_of(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
@@ -173,7 +183,7 @@ impl StoreBuilder {
         let secret = self.secret.clone();
         let mut core = self.kept(id, name, created, ledger);
         if core.store_type() == CustomKeyStoreType::ExternalKeyStore {
-            probe(&core, &core.backend, ConnectReason::Create).await?;
+            core.contact(&core.backend).probe(ConnectReason::Create).await?;
         }
         match Register::create(ledger, &core, secret.as_ref()).await {
             Ok(register) => core.register = Some(Arc::new(register)),
@@ -225,7 +235,8 @@ impl StoreBuilder {
         self.opened(ledger, register)
     }
 
-    fn opened(self, ledger: &Ledger, register: Register) -> Result<AnyKeyStore, CatalogError> {
+    fn opened(mut self, ledger: &Ledger, register: Register) -> Result<AnyKeyStore, CatalogError> {
+        let patience = self.patience.take();
         let record = register.latest().record;
         let created = epoch::from_millis(record.created);
         let mut core = self.kept(record.id, record.name, created, ledger);
@@ -233,7 +244,7 @@ impl StoreBuilder {
             return Err(CatalogError::at(CatalogErrorKind::OtherType, Table::Stores, core.id.as_str()));
         }
         core.register = Some(Arc::new(register));
-        Ok(AnyKeyStore::restarted(core, record.state))
+        Ok(AnyKeyStore::restarted(core, record.state, patience))
     }
 
     /// [Opens](Self::open) the store of this name, or [creates](Self::create) it if there is none: what a program does at
@@ -268,7 +279,7 @@ impl StoreBuilder {
     }
 
     fn core(self, id: StoreId, name: StoreName, created: SystemTime, ring: Arc<Keyring>) -> Core {
-        let Self { backend, id: _, vault, clock, principal, limits, secret: _ } = self;
+        let Self { backend, id: _, vault, clock, principal, limits, secret: _, patience: _ } = self;
         let mut core = Core::new(id, name, created, backend, clock, limits, ring);
         if let Some(vault) = vault {
             core.vault = vault;

@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+
 use crate::backend::{BackingKeyId, Change, ConnectReason, Connection, Health, KeyDescription, LiveChange};
 use crate::crypto::{CiphertextBlob, EncryptionContext};
 use crate::error::Error;
@@ -10,11 +13,13 @@ use crate::key::{KeyId, KeyMetadata, NewKey, Reach};
 use crate::secret::SecretBytes;
 use crate::store::KeyStore;
 use crate::store::any::AnyState;
+use crate::store::attempt::Contact;
 use crate::store::core::Core;
 use crate::store::disconnected::UpdateError;
 use crate::store::disconnecting::Disconnecting;
 use crate::store::handle::{DataKey, DataKeyLength, Handle};
-use crate::store::live::{Live, close};
+use crate::store::live::Live;
+use crate::store::revision::{Adopted, Replacement, Revision, TriedRevision};
 use crate::store::state::{ConnectionState, State, sealed};
 
 /// A connection attempt succeeded and nobody has disconnected since. Says nothing about present health.
@@ -35,38 +40,64 @@ impl Connected {
         &self.handle
     }
 
-    /// The caller sees to it that the change is a live one.
-    pub(super) async fn update(&mut self, core: &mut Core, change: Change) -> Result<(), UpdateError> {
-        let reconnected = if change.concerns_backend() {
-            let (backend, configuration) = core.reconfigured(&change)?;
-            let connection = core.attempt(&backend, ConnectReason::Update).await?;
-            Some((backend, configuration, connection))
-        } else {
-            None
-        };
+    /// Connects with a revision, which proves it. The caller sees to it that it changes nothing but what may change in use.
+    pub(super) fn try_revision(
+        &self,
+        core: &Core,
+        revision: Revision,
+    ) -> BoxFuture<'static, Result<TriedRevision, UpdateError>> {
+        let contact = revision.backend().map(|backend| core.contact(backend));
+        let (tried, of) = (revision.tried(core), self.live.link());
+        async move {
+            let mut tried = tried?;
+            if let Some(contact) = contact {
+                let connection = contact.attempt(ConnectReason::Update).await?;
+                let Contact { clock, limits, .. } = contact;
+                let close_timeout = limits.close_timeout;
+                tried.replacement = Some(Replacement { of, connection, clock, close_timeout });
+            }
+            Ok(tried)
+        }
+        .boxed()
+    }
 
-        let configuration = reconnected.as_ref().map(|(_, configuration, _)| configuration);
-        if let Err(error) = core.record_change(change.name.as_ref(), configuration).await {
-            if let Some((_, _, connection)) = reconnected {
-                close(&*core.clock, core.limits.close_timeout, &*connection).await;
+    /// Puts a connection in the place of the current one, if that is the one it was made for. What is left to be done is to
+    /// say goodbye to the other.
+    pub(super) fn take_over(&self, core: &Core, replacement: Replacement) -> BoxFuture<'static, ()> {
+        if !self.live.is_link(&replacement.of) {
+            return replacement.close();
+        }
+        self.live.replace(replacement.connection);
+        self.live.close_retired(core.limits.drain_limit)
+    }
+
+    /// The caller sees to it that the change is a live one.
+    pub(super) async fn update(&self, core: &mut Core, change: Change) -> Result<(), UpdateError> {
+        let tried = self.try_revision(core, core.revision(change)?).await?;
+        if let Err(error) = core.record_revision(&tried).await {
+            if let Some(goodbye) = tried.withdraw() {
+                goodbye.await;
             }
             return Err(error.into());
         }
         // From here to the end of the change nothing is awaited, so it happens as a whole or not at all.
-        core.rename(change.name);
-        if let Some((backend, configuration, connection)) = reconnected {
-            let old = core.adopt(backend, configuration);
-            self.live.replace(connection);
-            drop(old);
-            self.live.close_retired(core.limits.drain_limit).await;
+        let Adopted { replacement, old } = core.adopt_revision(tried);
+        let rest = replacement.map(|replacement| self.take_over(core, replacement));
+        drop(old);
+        if let Some(rest) = rest {
+            rest.await;
         }
         Ok(())
     }
 
     /// Shuts the gate, now; the rest is for whoever awaits.
     pub(super) fn disconnect(self, core: &Core, limit: Duration) -> Disconnecting {
-        let in_flight = self.live.shut();
-        Disconnecting::draining(core, self.live, in_flight, limit)
+        Disconnecting::draining(self.live, limit, core.recorded_disconnect())
+    }
+
+    /// The same, for the end of the process.
+    pub(super) fn retire(self, core: &Core) -> Disconnecting {
+        Disconnecting::draining(self.live, core.limits.drain_limit, None)
     }
 }
 

@@ -15,6 +15,7 @@ use crate::store::connected::Connected;
 use crate::store::core::Core;
 use crate::store::disconnecting::Disconnecting;
 use crate::store::failed::Failed;
+use crate::store::register::Recording;
 use crate::store::state::{ConnectionState, State, Transient, sealed};
 use crate::store::transition::{Settle, TransitionError};
 
@@ -23,6 +24,7 @@ use crate::store::transition::{Settle, TransitionError};
 /// The attempt is held here and makes progress only while somebody polls it: there is no task behind it, and
 /// dropping the store ends it.
 pub struct Connecting {
+    recording: Option<Recording>,
     /// Never locked: the mutex is what makes the state `Sync`, and is reached through `get_mut`.
     stage: Mutex<Stage>,
 }
@@ -33,8 +35,13 @@ enum Stage {
 }
 
 impl Connecting {
-    pub(super) const fn new(attempt: Attempt) -> Self {
-        Self { stage: Mutex::new(Stage::UnderWay(attempt)) }
+    pub(super) const fn new(attempt: Attempt, recording: Option<Recording>) -> Self {
+        Self { recording, stage: Mutex::new(Stage::UnderWay(attempt)) }
+    }
+
+    /// Resolves when it is durable that the store is to be connected.
+    pub(super) const fn recording(&self) -> Option<&Recording> {
+        self.recording.as_ref()
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ConnectionState> {
@@ -63,9 +70,18 @@ impl Connecting {
 
     /// Gives the attempt up; a connection that is there already is closed in good order.
     pub(super) fn disconnect(self, core: &Core) -> Disconnecting {
+        self.leave(core, core.recorded_disconnect())
+    }
+
+    /// Gives the attempt up for the end of the process.
+    pub(super) fn retire(self, core: &Core) -> Disconnecting {
+        self.leave(core, None)
+    }
+
+    fn leave(self, core: &Core, recording: Option<Recording>) -> Disconnecting {
         match self.stage.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            Stage::Over(Ok(connection)) => Disconnecting::closing(core, connection),
-            Stage::UnderWay(_) | Stage::Over(Err(_)) => Disconnecting::from_nothing(core),
+            Stage::Over(Ok(connection)) => Disconnecting::closing(core, connection, recording),
+            Stage::UnderWay(_) | Stage::Over(Err(_)) => Disconnecting::from_nothing(recording),
         }
     }
 }

@@ -5,17 +5,14 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
 
-use super::attempt::{self, Attempt};
-use super::disconnected::UpdateError;
-use super::guard::{Shielded, ask};
-use super::register::{Kept, Register, keep_failure, unrecorded};
+use super::attempt::{Attempt, Contact};
+use super::guard::Shielded;
+use super::patience::Patience;
+use super::register::{Kept, Recording, Register, keep_failure, unrecorded};
 use crate::backend::{
-    Backend, Change, ConnectReason, ConnectRequest, ConnectionError, ConnectionErrorCode, CustomKeyStoreType,
-    InvalidChange, MemoryVault, RequestId, StoreConfiguration, StoreName, Vault,
+    Backend, ConnectReason, CustomKeyStoreType, MemoryVault, StoreConfiguration, StoreName, Vault,
 };
-use crate::catalog::CatalogError;
 use crate::clock::Clock;
 use crate::key::Keyring;
 use crate::store_id::StoreId;
@@ -90,91 +87,50 @@ impl Core {
         self.configuration.store_type()
     }
 
-    /// Takes a changed backend. Gives the old one back, to be dropped when the change is whole: its destructor is
-    /// foreign code.
-    #[must_use]
-    pub(super) fn adopt(
-        &mut self,
-        backend: Arc<dyn Backend>,
-        configuration: StoreConfiguration,
-    ) -> Arc<dyn Backend> {
-        self.ring.set_cluster(configuration.cluster_id());
-        self.configuration = configuration;
-        std::mem::replace(&mut self.backend, backend)
-    }
-
-    pub(super) fn rename(&mut self, name: Option<StoreName>) {
-        if let Some(name) = name {
-            self.name = name;
-        }
-    }
-
-    /// An attempt to connect `backend`, which need not be the store's own yet.
-    pub(super) fn attempt(&self, backend: &Arc<dyn Backend>, reason: ConnectReason) -> Attempt {
-        let request = ConnectRequest {
-            reason,
-            request_id: RequestId::generate(),
-            timeout: self.limits.connect_timeout,
+    /// What `backend` is contacted with, which need not be the store's own yet.
+    pub(super) fn contact(&self, backend: &Arc<dyn Backend>) -> Contact {
+        Contact {
+            store_type: self.store_type(),
+            backend: Arc::clone(backend),
             vault: Arc::clone(&self.vault),
-        };
-        attempt::connect(self.store_type(), Arc::clone(backend), request, Arc::clone(&self.clock))
+            clock: Arc::clone(&self.clock),
+            principal: Arc::clone(&self.principal),
+            limits: self.limits,
+        }
     }
 
     /// An attempt that is written down before it begins, and once more if it fails.
-    pub(super) fn recorded_attempt(&self, reason: ConnectReason) -> Attempt {
-        let attempt = self.attempt(&self.backend, reason);
-        let Some(register) = self.register.clone() else { return attempt };
-        let recorded = async move {
-            register.keep(Kept::Connected).await.map_err(unrecorded)?;
-            keep_failure(&register, attempt.await).await
-        };
-        Shielded::new(recorded.boxed())
-    }
-
-    /// What is written down when the store is being disconnected.
-    pub(super) fn recorded_disconnect(&self) -> BoxFuture<'static, Option<CatalogError>> {
-        let register = self.register.clone();
-        async move { register?.keep(Kept::Disconnected).await.err() }.boxed()
-    }
-
-    /// Writes down a change of name and configuration. When this fails nothing has changed, unless the catalogue does not
-    /// say.
-    pub(super) async fn record_change(
-        &self,
-        name: Option<&StoreName>,
-        configuration: Option<&StoreConfiguration>,
-    ) -> Result<(), CatalogError> {
-        let Some(register) = &self.register else { return Ok(()) };
-        register
-            .write(|record| {
-                if let Some(name) = name {
-                    record.name = name.clone();
-                }
-                if let Some(configuration) = configuration {
-                    record.configuration = configuration.clone();
-                }
-            })
-            .await
-    }
-
-    /// The backend with a change applied, and what it says of itself. Nothing is changed here.
-    pub(super) fn reconfigured(
-        &self,
-        change: &Change,
-    ) -> Result<(Arc<dyn Backend>, StoreConfiguration), UpdateError> {
-        let asked = ask(|| {
-            let backend = self.backend.reconfigured(change)?;
-            let configuration = backend.configuration();
-            Ok::<_, InvalidChange>((backend, configuration))
-        });
-        match asked {
-            Ok(Ok((_, configuration))) if configuration.store_type() != self.store_type() => {
-                let error = ConnectionError::new(ConnectionErrorCode::InternalError);
-                Err(error.with_detail("the changed backend is of the other store type").into())
+    pub(super) fn recorded_attempt(&self, reason: ConnectReason) -> (Attempt, Option<Recording>) {
+        let attempt = self.contact(&self.backend).attempt(reason);
+        let Some(register) = self.register.clone() else { return (attempt, None) };
+        let this = register.next_move();
+        let recording = register.recording(this, Kept::Connected);
+        let recorded = recording.clone();
+        let attempt = async move {
+            match recorded.await {
+                None => keep_failure(&register, this, attempt.await).await,
+                Some(error) => Err(unrecorded(error)),
             }
-            Ok(reconfigured) => Ok(reconfigured?),
-            Err(panicked) => Err(ConnectionError::from_call(self.store_type(), panicked.into()).into()),
-        }
+        };
+        (Shielded::new(attempt.boxed()), Some(recording))
+    }
+
+    /// An attempt that a restart makes. It is written down already, and once more if it fails.
+    pub(super) fn resumed_attempt(&self, patience: Option<Patience>) -> Attempt {
+        let (contact, reason) = (self.contact(&self.backend), ConnectReason::Resume);
+        let attempt = match patience {
+            Some(patience) => patience.attempt(contact, reason),
+            None => contact.attempt(reason),
+        };
+        let Some(register) = self.register.clone() else { return attempt };
+        let this = register.next_move();
+        Shielded::new(async move { keep_failure(&register, this, attempt.await).await }.boxed())
+    }
+
+    /// What is written down when the store is being disconnected, if it is kept.
+    pub(super) fn recorded_disconnect(&self) -> Option<Recording> {
+        let register = self.register.as_ref()?;
+        Some(register.recording(register.next_move(), Kept::Disconnected))
     }
 }
 

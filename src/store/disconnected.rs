@@ -1,13 +1,18 @@
 //! Before the first connection, and after every disconnect.
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+
 use crate::backend::{Change, ConnectReason, ConnectionError, CustomKeyStoreType, InvalidChange};
 use crate::catalog::CatalogError;
 use crate::store::KeyStore;
 use crate::store::any::AnyState;
-use crate::store::attempt::{ProbeReport, probe};
+use crate::store::attempt::ProbeReport;
 use crate::store::connecting::Connecting;
 use crate::store::core::Core;
+use crate::store::patience::Patience;
 use crate::store::report::DisconnectReport;
+use crate::store::revision::{Revision, TriedRevision};
 use crate::store::state::{ConnectionState, State, sealed};
 use crate::store_id::StoreId;
 
@@ -31,25 +36,52 @@ impl Disconnected {
         self.report.as_deref()
     }
 
-    pub(super) async fn update(core: &mut Core, change: Change) -> Result<(), UpdateError> {
-        if change.concerns_backend() {
-            let (backend, configuration) = core.reconfigured(&change)?;
-            if core.store_type() == CustomKeyStoreType::ExternalKeyStore {
-                probe(core, &backend, ConnectReason::Update).await?;
+    /// Tries whether a revision would do: an external key store is probed, a CloudHSM store is not, since a mistaken
+    /// password that is tried too often locks its user.
+    pub(super) fn try_revision(
+        core: &Core,
+        revision: Revision,
+    ) -> BoxFuture<'static, Result<TriedRevision, UpdateError>> {
+        let is_external = core.store_type() == CustomKeyStoreType::ExternalKeyStore;
+        let contact = revision.backend().filter(|_| is_external).map(|backend| core.contact(backend));
+        let tried = revision.tried(core);
+        async move {
+            let tried = tried?;
+            if let Some(contact) = contact {
+                contact.probe(ConnectReason::Update).await?;
             }
-            core.record_change(change.name.as_ref(), Some(&configuration)).await?;
-            let old = core.adopt(backend, configuration);
-            core.rename(change.name);
-            drop(old);
-        } else {
-            core.record_change(change.name.as_ref(), None).await?;
-            core.rename(change.name);
+            Ok(tried)
         }
+        .boxed()
+    }
+
+    pub(super) async fn update(core: &mut Core, change: Change) -> Result<(), UpdateError> {
+        let tried = Self::try_revision(core, core.revision(change)?).await?;
+        core.record_revision(&tried).await?;
+        drop(core.adopt_revision(tried).old);
         Ok(())
     }
 
-    pub(super) fn connect(self, core: &Core, reason: ConnectReason) -> Connecting {
-        Connecting::new(core.recorded_attempt(reason))
+    pub(super) fn connect(self, core: &Core) -> Connecting {
+        let (attempt, recording) = core.recorded_attempt(ConnectReason::Connect);
+        Connecting::new(attempt, recording)
+    }
+
+    /// Connects a store that was connected, or to be, when its process ended.
+    pub(super) fn resume(self, core: &Core, patience: Option<Patience>) -> Connecting {
+        Connecting::new(core.resumed_attempt(patience), None)
+    }
+
+    /// Takes the store out of the catalogue, if it is in one.
+    pub(super) fn deletion(core: &Core) -> BoxFuture<'static, Result<(), CatalogError>> {
+        let register = core.register.clone();
+        async move {
+            match register {
+                Some(register) => register.delete().await,
+                None => Ok(()),
+            }
+        }
+        .boxed()
     }
 }
 
@@ -81,7 +113,7 @@ impl KeyStore<Disconnected> {
     #[must_use = "an attempt makes progress only while it is awaited; dropped, it takes the store with it"]
     pub fn connect(self) -> KeyStore<Connecting> {
         let Self { core, state } = self;
-        let state = state.connect(&core, ConnectReason::Connect);
+        let state = state.connect(&core);
         KeyStore { core, state }
     }
 
@@ -96,7 +128,7 @@ impl KeyStore<Disconnected> {
     ///
     /// Dropping the future drops the connection with it.
     pub async fn probe(&self) -> Result<ProbeReport, ConnectionError> {
-        probe(&self.core, &self.core.backend, ConnectReason::Probe).await
+        self.core.contact(&self.core.backend).probe(ConnectReason::Probe).await
     }
 
     /// Changes the store's configuration: any property that its type has.

@@ -15,6 +15,7 @@ use crate::store::any::AnyState;
 use crate::store::core::Core;
 use crate::store::disconnected::Disconnected;
 use crate::store::live::{Live, close};
+use crate::store::register::Recording;
 use crate::store::report::{DisconnectReport, Goodbye};
 use crate::store::state::{ConnectionState, State, Transient, sealed};
 use crate::store::transition::Settle;
@@ -25,6 +26,7 @@ use crate::store::transition::Settle;
 /// is in flight and drops the connection without a goodbye; and since nothing can be written then, a disconnect that
 /// nobody had polled is not in the catalogue, so that a restart connects again. Await it.
 pub struct Disconnecting {
+    recording: Option<Recording>,
     /// Never locked: the mutex is what makes the state `Sync`, and is reached through `get_mut`.
     stage: Mutex<Stage>,
 }
@@ -35,30 +37,40 @@ enum Stage {
 }
 
 impl Disconnecting {
-    const fn new(stage: Stage) -> Self {
-        Self { stage: Mutex::new(stage) }
-    }
-
-    /// There is no connection; only the catalogue has to be told.
-    pub(super) fn from_nothing(core: &Core) -> Self {
-        if core.register.is_none() {
-            return Self::new(Stage::Over(DisconnectReport::default()));
+    /// There is no connection; only the catalogue has to be told, if it is to be.
+    pub(super) fn from_nothing(recording: Option<Recording>) -> Self {
+        if recording.is_none() {
+            let stage = Mutex::new(Stage::Over(DisconnectReport::default()));
+            return Self { recording, stage };
         }
-        Self::under_way(core, async { DisconnectReport::default() })
+        Self::under_way(async { DisconnectReport::default() }, recording)
     }
 
     /// Written down while the farewell takes its course, since neither may wait for the other.
-    fn under_way(core: &Core, farewell: impl Future<Output = DisconnectReport> + Send + 'static) -> Self {
-        let recorded = core.recorded_disconnect();
+    fn under_way(
+        farewell: impl Future<Output = DisconnectReport> + Send + 'static,
+        recording: Option<Recording>,
+    ) -> Self {
+        let recorded = recording.clone();
         let both = async move {
+            let recorded = async { recorded?.await };
             let (unrecorded, report) = join(recorded, farewell).await;
             DisconnectReport { unrecorded, ..report }
         };
-        Self::new(Stage::UnderWay(both.boxed()))
+        Self { recording, stage: Mutex::new(Stage::UnderWay(both.boxed())) }
+    }
+
+    /// Resolves when it is durable that the store is disconnected.
+    pub(super) const fn recording(&self) -> Option<&Recording> {
+        self.recording.as_ref()
     }
 
     /// Nobody has used the connection yet; it only has to be closed.
-    pub(super) fn closing(core: &Core, connection: Arc<dyn Connection>) -> Self {
+    pub(super) fn closing(
+        core: &Core,
+        connection: Arc<dyn Connection>,
+        recording: Option<Recording>,
+    ) -> Self {
         let (clock, limit) = (Arc::clone(&core.clock), core.limits.close_timeout);
         let farewell = async move {
             let started = clock.monotonic();
@@ -66,14 +78,14 @@ impl Disconnecting {
             drop(connection);
             DisconnectReport::of_goodbye(goodbye, clock.monotonic().saturating_duration_since(started))
         };
-        Self::under_way(core, farewell)
+        Self::under_way(farewell, recording)
     }
 
-    pub(super) fn draining(core: &Core, live: Live, in_flight: u64, limit: Duration) -> Self {
-        Self::under_way(core, live.farewell(in_flight, limit))
+    pub(super) fn draining(live: Live, limit: Duration, recording: Option<Recording>) -> Self {
+        Self::under_way(live.farewell(limit), recording)
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<DisconnectReport> {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<DisconnectReport> {
         let stage = self.stage.get_mut().unwrap_or_else(PoisonError::into_inner);
         let report = match stage {
             Stage::Over(report) => return Poll::Ready(report.clone()),

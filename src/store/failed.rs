@@ -6,6 +6,7 @@ use crate::store::any::AnyState;
 use crate::store::core::Core;
 use crate::store::disconnecting::Disconnecting;
 use crate::store::guard::discard;
+use crate::store::register::Recording;
 use crate::store::state::{ConnectionState, State, sealed};
 
 /// The last connection attempt failed; a disconnect leads out.
@@ -25,9 +26,18 @@ impl Failed {
 
     /// Leaves the failure behind; there is nothing to wait for.
     pub(super) fn disconnect(self, core: &Core) -> Disconnecting {
+        self.leave(core.recorded_disconnect())
+    }
+
+    /// The same, for the end of the process.
+    pub(super) fn retire(self) -> Disconnecting {
+        self.leave(None)
+    }
+
+    fn leave(self, recording: Option<Recording>) -> Disconnecting {
         // Its source is foreign, and so is its destructor.
         discard(self);
-        Disconnecting::from_nothing(core)
+        Disconnecting::from_nothing(recording)
     }
 }
 

@@ -68,8 +68,7 @@ impl KeyStore<Disconnected> {
     /// Dropped before it resolves, the store is dropped, and is deleted or not, with the same reservation.
     pub async fn delete(self) -> Result<(), DeleteError> {
         // <https://docs.aws.amazon.com/kms/latest/APIReference/API_DeleteCustomKeyStore.html>
-        let Some(register) = self.core.register.clone() else { return Ok(()) };
-        register.delete().await.map_err(|error| DeleteError {
+        Disconnected::deletion(&self.core).await.map_err(|error| DeleteError {
             store: Box::new(self),
             error: (!has_keys(&error)).then(|| error.into()),
         })
@@ -86,7 +85,8 @@ impl KeyStore<Disconnected> {
     ///
     /// May be dropped at will.
     pub async fn record(&self) -> Result<(), CatalogError> {
-        self.core.recorded_disconnect().await.map_or(Ok(()), Err)
+        let Some(recording) = self.core.recorded_disconnect() else { return Ok(()) };
+        recording.await.map_or(Ok(()), Err)
     }
 }
 

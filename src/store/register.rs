@@ -1,11 +1,14 @@
 //! What the catalogue knows of a store.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::FutureExt as _;
 use serde::{Deserialize, Serialize};
 
 use super::core::Core;
+use super::joint::Joint;
 use crate::backend::{
     BackendError, BackendErrorKind, ConnectionError, ConnectionErrorCode, StoreConfiguration, StoreName,
     Vault,
@@ -18,7 +21,8 @@ use crate::key::{OrphanRecord, Timing};
 use crate::secret::SecretBytes;
 use crate::store_id::StoreId;
 
-/// How often a deletion is tried again when something of the store was changed meanwhile.
+/// How often something is tried again when something of the store was changed meanwhile: each time somebody else has got
+/// ahead, of whom there are few.
 const TRIES: usize = 16;
 /// How many orphans are taken off the list in one commit.
 const ORPHANS: usize = 100;
@@ -74,12 +78,22 @@ impl Record for StoreRecord {
     }
 }
 
+/// A move of a store that is to be written down.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Move(u64);
+
+/// Resolves when a move of the store is durable, to what the catalogue answered if it is not. To nothing too when the store
+/// has moved on before it was written down. Whoever polls it drives it; dropped by all, it is not written down.
+pub(crate) type Recording = Joint<Option<CatalogError>>;
+
 /// Writes down what becomes of a store. One that is ephemeral has none.
 pub(super) struct Register {
     ledger: Ledger,
     timing: Timing,
     /// As it was last seen. A write that was cancelled leaves it behind, which the next one finds out.
     latest: Mutex<Stored<StoreRecord>>,
+    /// How many moves of the store were to be written down.
+    moves: AtomicU64,
     /// Held as long as the store is, so that nobody opens it twice.
     _claim: Claim,
 }
@@ -124,43 +138,82 @@ impl Register {
     }
 
     fn new(ledger: &Ledger, latest: Stored<StoreRecord>, claim: Claim, timing: Timing) -> Self {
-        Self { ledger: ledger.clone(), timing, latest: Mutex::new(latest), _claim: claim }
+        Self {
+            ledger: ledger.clone(),
+            timing,
+            latest: Mutex::new(latest),
+            moves: AtomicU64::new(0),
+            _claim: claim,
+        }
     }
 
     pub(super) fn latest(&self) -> Stored<StoreRecord> {
         self.latest.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(super) async fn keep(&self, state: Kept) -> Result<(), CatalogError> {
-        self.write(|record| record.state = state).await
+    /// A move of the store, which is to be [written down](Self::keep). What was not written down of one before it never
+    /// will be.
+    pub(super) fn next_move(&self) -> Move {
+        Move(self.moves.fetch_add(1, Ordering::SeqCst) + 1)
     }
 
-    /// Changes the record. Returns when it is durable.
+    /// Writes down where a move leads, unless the store has moved on.
+    pub(super) async fn keep(&self, of: Move, state: Kept) -> Result<(), CatalogError> {
+        self.write(|record| {
+            // Looked at after the record, whose version whoever moved on has to replace too: either we see him, or he
+            // sees us.
+            let is_latest = self.moves.load(Ordering::SeqCst) == of.0;
+            if is_latest {
+                record.state = state;
+            }
+            is_latest
+        })
+        .await
+    }
+
+    /// [Keeps](Self::keep), for all who want to know when it is durable.
+    pub(super) fn recording(self: &Arc<Self>, of: Move, state: Kept) -> Recording {
+        let register = Arc::clone(self);
+        Joint::new(async move { register.keep(of, state).await.err() }.boxed(), || {
+            let panicked = std::io::Error::other("it panicked");
+            Some(CatalogError::caused_by(CatalogErrorKind::Unavailable, panicked))
+        })
+    }
+
+    /// Changes the record, unless `change` finds that there is nothing to be changed. Returns when it is durable.
+    ///
+    /// Several may write at once, and none waits for another to be polled: each makes its change on top of what it finds.
     pub(super) async fn write(
         &self,
-        change: impl Fn(&mut StoreRecord) + Send + Sync,
+        change: impl Fn(&mut StoreRecord) -> bool + Send + Sync,
     ) -> Result<(), CatalogError> {
-        match self.try_write(&change).await {
-            // A write of ours that was cut off took place after all: nobody else has the store.
-            Err(error) if error.kind() == CatalogErrorKind::Conflict => {
-                self.look_again().await?;
-                self.try_write(&change).await
+        for _ in 1..TRIES {
+            match self.try_write(&change).await {
+                // Somebody else of this process wrote, or a write of ours that was cut off took place after all.
+                Err(error) if error.kind() == CatalogErrorKind::Conflict => drop(self.look_again().await?),
+                other => return other,
             }
-            other => other,
         }
+        self.try_write(&change).await
     }
 
     async fn try_write(
         &self,
-        change: &(impl Fn(&mut StoreRecord) + Send + Sync),
+        change: &(impl Fn(&mut StoreRecord) -> bool + Send + Sync),
     ) -> Result<(), CatalogError> {
         let Stored { mut record, version } = self.latest();
-        change(&mut record);
-        match self.put(&record, version).await {
-            // It may have taken place. The version alone would not tell: an earlier one that was cut off may have too.
+        if !change(&mut record) {
+            return Ok(());
+        }
+        match self.put(record, version).await {
+            // It may have taken place, and others on top of it. The version alone would not tell: one before it that was
+            // cut off may have taken place too. Nor would the record alone: one before it may be about to.
             Err(error) if error.kind() == CatalogErrorKind::Unavailable => {
                 let found = self.look_again().await.map_err(|_| error.clone())?;
-                if found.record == record { Ok(()) } else { Err(error) }
+                let mut changed = found.record.clone();
+                let is_wanted = change(&mut changed);
+                let took_place = found.version > version && changed == found.record;
+                if took_place || !is_wanted { Ok(()) } else { Err(error) }
             }
             other => other,
         }
@@ -204,10 +257,10 @@ impl Register {
         }
     }
 
-    async fn put(&self, record: &StoreRecord, version: u64) -> Result<(), CatalogError> {
-        let edit = self.ledger.replace(version, record)?;
+    async fn put(&self, record: StoreRecord, version: u64) -> Result<(), CatalogError> {
+        let edit = self.ledger.replace(version, &record)?;
         self.timing.bounded(self.ledger.commit(vec![edit])).await?;
-        self.remember(Stored { record: record.clone(), version: version + 1 });
+        self.remember(Stored { record, version: version + 1 });
         Ok(())
     }
 
@@ -220,8 +273,12 @@ impl Register {
         Ok(found)
     }
 
+    /// What is seen of a record by several comes in any order.
     fn remember(&self, stored: Stored<StoreRecord>) {
-        *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = stored;
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        if stored.version > latest.version {
+            *latest = stored;
+        }
     }
 }
 
@@ -232,18 +289,19 @@ impl fmt::Debug for Register {
 }
 
 /// Whether a deletion was refused since the store has keys.
-pub(super) fn has_keys(error: &CatalogError) -> bool {
+pub(crate) fn has_keys(error: &CatalogError) -> bool {
     error.kind() == CatalogErrorKind::Conflict && error.place().is_some_and(|(table, _)| table == Table::Keys)
 }
 
 /// Writes down that an attempt failed. One that succeeded was written down before it began.
 pub(super) async fn keep_failure<T>(
     register: &Register,
+    of: Move,
     outcome: Result<T, ConnectionError>,
 ) -> Result<T, ConnectionError> {
     if let Err(error) = &outcome {
         // Should this fail, a restart tries again; and what the key manager said is worth more.
-        let _ = register.keep(Kept::Failed(error.code())).await;
+        let _ = register.keep(of, Kept::Failed(error.code())).await;
     }
     outcome
 }

@@ -86,7 +86,7 @@ pub(super) enum Attempt {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Farewell {
     Draining { links: Vec<LinkId>, in_flight: u64, limit: u64, since: Option<u64> },
-    Closing { goodbyes: Vec<(LinkId, Wait)>, report: Report, since: Option<u64> },
+    Closing { links: Vec<LinkId>, report: Report, since: Option<u64> },
     Over(Report),
 }
 
@@ -113,7 +113,10 @@ pub(super) enum Met {
 struct Link {
     /// The store holds it.
     held: bool,
+    /// The key manager was told, or is being told.
     closed: bool,
+    /// How far that is: it is told once, whoever begins it.
+    goodbye: Wait,
     shut: bool,
     abandoned: bool,
     /// Calls that have begun and whose futures are neither resolved nor dropped. Each holds the connection.
@@ -271,9 +274,7 @@ impl Model {
         match met {
             Met::Works if credential != self.accepted => Err(ConnectionErrorCode::InvalidCredentials),
             Met::Works => {
-                let link =
-                    Link { held: true, closed: false, shut: false, abandoned: false, calls: 0, dropped: 0 };
-                self.links.push(link);
+                self.links.push(Link::new());
                 Ok(self.links.len() - 1)
             }
             Met::Damaged => Err(code_of(BackendErrorKind::InvalidResponse)),
@@ -304,8 +305,7 @@ impl Model {
         let farewell = match &self.state {
             State::Disconnected(_) | State::Disconnecting(_) => return false,
             State::Connecting(Attempt::Over(Ok(link))) => {
-                let goodbyes = vec![(*link, Wait::Unpolled)];
-                Farewell::Closing { goodbyes, report: nothing, since: None }
+                Farewell::Closing { links: vec![*link], report: nothing, since: None }
             }
             State::Connecting(_) | State::Failed(_) => Farewell::Over(nothing),
             State::Connected { epoch, retired } => {
@@ -378,19 +378,15 @@ impl Model {
                     report.dropped += link.dropped;
                 }
                 report.completed = in_flight - report.abandoned - report.dropped;
-                let goodbyes = links.into_iter().map(|link| (link, Wait::Unpolled)).collect();
-                self.poll_farewell(Farewell::Closing { goodbyes, report, since: Some(since) })
+                self.poll_farewell(Farewell::Closing { links, report, since: Some(since) })
             }
-            Farewell::Closing { mut goodbyes, mut report, since } => {
+            Farewell::Closing { links, mut report, since } => {
                 let since = since.unwrap_or(self.now);
-                for (link, wait) in &mut goodbyes {
-                    self.close(*link, wait);
-                }
-                let said: Option<Vec<Goodbye>> = goodbyes.iter().map(|(_, wait)| wait.goodbye()).collect();
-                let Some(said) = said else {
-                    return Farewell::Closing { goodbyes, report, since: Some(since) };
+                let goodbyes: Vec<_> = links.iter().map(|link| self.close(*link)).collect();
+                let Some(said) = goodbyes.into_iter().collect::<Option<Vec<Goodbye>>>() else {
+                    return Farewell::Closing { links, report, since: Some(since) };
                 };
-                for (link, _) in goodbyes {
+                for link in links {
                     self.links[link].held = false;
                 }
                 report.still_running = said.iter().map(|goodbye| goodbye.still_running()).sum();
@@ -403,12 +399,13 @@ impl Model {
         }
     }
 
-    /// One poll of a goodbye. The connection is closed when it begins, and a second one is polite at once.
-    fn close(&mut self, link: LinkId, wait: &mut Wait) {
-        if *wait == Wait::Unpolled && std::mem::replace(&mut self.links[link].closed, true) {
-            *wait = Wait::Over(Met::Works);
-        }
-        self.progress(wait, Method::Close);
+    /// One poll of a goodbye, which goes on where it is, whoever began it. The connection is closed when it begins.
+    fn close(&mut self, link: LinkId) -> Option<Goodbye> {
+        let mut wait = self.links[link].goodbye.clone();
+        self.progress(&mut wait, Method::Close);
+        let goodbye = wait.goodbye();
+        (self.links[link].closed, self.links[link].goodbye) = (true, wait);
+        goodbye
     }
 
     /// Drops the store and puts a new one in its place.
@@ -550,16 +547,20 @@ impl Model {
         }
         // Those that have calls in flight still are left to the next update or the disconnect.
         let (drained, _): (Vec<_>, Vec<_>) = links.into_iter().partition(|link| self.links[*link].calls == 0);
-        for link in drained {
-            // Closed by an update that was given up in the middle of it: polite at once.
-            if !std::mem::replace(&mut self.links[link].closed, true) {
-                self.whole(Method::Close, patient)?;
-            }
-            self.links[link].held = false;
+        let mut left = drained;
+        loop {
+            let (said, under_way): (Vec<_>, Vec<_>) =
+                left.into_iter().partition(|link| self.close(*link).is_some());
             let State::Connected { retired, .. } = &mut self.state else { unreachable!() };
-            retired.retain(|(other, _)| *other != link);
+            retired.retain(|(link, _)| !said.contains(link));
+            said.into_iter().for_each(|link| self.links[link].held = false);
+            match (under_way.is_empty(), patient) {
+                (true, _) => return Some(Ok(())),
+                (false, true) => self.now += PATIENCE,
+                (false, false) => return None,
+            }
+            left = under_way;
         }
-        Some(Ok(()))
     }
 
     /// How many replaced connections wait for their goodbye.
@@ -568,6 +569,13 @@ impl Model {
             State::Connected { retired, .. } => retired.len(),
             _ => 0,
         }
+    }
+}
+
+impl Link {
+    const fn new() -> Self {
+        let goodbye = Wait::Unpolled;
+        Self { held: true, closed: false, goodbye, shut: false, abandoned: false, calls: 0, dropped: 0 }
     }
 }
 
