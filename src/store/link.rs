@@ -106,18 +106,6 @@ impl Slot {
         self.closing.load(Ordering::SeqCst)
     }
 
-    /// Resolves when nobody is let in any more. May be dropped and called again at will.
-    pub(super) async fn closed(&self) {
-        let mut watch = Watch { slot: self, key: None };
-        // Not `move`: that would copy the key and leave the one that is given up as it was.
-        poll_fn(|cx| {
-            // Registered before the look, so that a disconnect in between is not missed.
-            self.watchers.register(&mut watch.key, cx.waker());
-            if self.is_closing() { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
-    }
-
     /// Lets go of the connection, so that a forgotten handle keeps nothing alive.
     pub(super) fn empty(&self) {
         self.link.store(None);
