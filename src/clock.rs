@@ -50,6 +50,23 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
     }
 }
 
+/// Runs `work` for `limit` at most, and starts a timer only when the first poll gives no result: what is there at
+/// once does not pay for one.
+#[cfg(any(feature = "proxy", feature = "kms-api"))]
+pub(crate) async fn in_time<T>(
+    clock: &dyn Clock,
+    limit: Duration,
+    work: impl Future<Output = T> + Send,
+) -> Option<T> {
+    use std::task::Poll;
+
+    let mut work = std::pin::pin!(work);
+    match std::future::poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => within(clock, limit, work).await,
+    }
+}
+
 /// Runs `work` for at most `limit`, a limit of zero being one poll; `None` when the time ran out, with `work`
 /// dropped.
 ///

@@ -114,6 +114,7 @@
 //! | [`catalog`] | where stores and keys are kept: in memory, in a file (feature `sqlite`), or where you implement it; [`Ledger`](catalog::Ledger), one that is open |
 //! | [`backend`] | the [`Backend`](backend::Backend) and [`Connection`](backend::Connection) traits, to implement or to mock |
 //! | [`backend::software`] | a key manager in memory that can be told to fail, on a script |
+//! | `api` | a server that AWS SDKs talk to (feature `kms-api`): what it stands on |
 //! | `xks` | external key stores: the client of a proxy, and a proxy (features `xks`, `proxy`) |
 //! | `cloudhsm` | CloudHSM key stores: an HSM through its PKCS#11 library (feature `cloudhsm`) |
 //! | [`Sealer`], [`SealingKey`] | who protects what is kept on disk |
@@ -133,7 +134,7 @@
 //! | `conformance` | `backend::conformance` and `catalog::conformance`: the suites that every implementation of `Backend` and of `Catalog` should pass |
 //! | `xks` | on by default: `xks::XksProxy`, the client of an external key store proxy. Needs a tokio runtime |
 //! | `proxy` | `xks::proxy`: an external key store proxy over any connection |
-//! | `kms-api` | what a server of AWS KMS's own protocol stands on, so that AWS SDKs can use custom key stores: so far the verification of their signatures, none of it public |
+//! | `kms-api` | `api`: the server's side of AWS KMS's own protocol, so that AWS SDKs can use custom key stores. What is there is a server for any `tower` service: TLS, limits, timeouts, a graceful end. Needs a tokio runtime |
 //! | `cloudhsm` | `cloudhsm::CloudHsmCluster`: an HSM, through the PKCS#11 library of its vendor, which is loaded when a store connects |
 //! | `sqlite` | `catalog::SqliteCatalog`: what is kept lies in a file. Compiles SQLite, for which a C compiler is needed |
 //! | `full` | all of them |
@@ -144,6 +145,8 @@
 //! and the rest mean what they mean in AWS's documentation. Enums serialize to AWS's own strings, and
 //! [`KeyStore::describe`] to an entry of `DescribeCustomKeyStores`. A *backing key* is a key inside the key manager.
 
+#[cfg(feature = "kms-api")]
+pub mod api;
 pub mod audit;
 pub mod backend;
 pub mod catalog;
@@ -184,6 +187,12 @@ mod primitive;
 )]
 mod rate;
 mod secret;
+#[cfg(any(feature = "proxy", feature = "kms-api"))]
+#[cfg_attr(
+    not(feature = "proxy"),
+    expect(dead_code, reason = "nobody has bodies to read yet, or peers to limit")
+)]
+mod serve;
 #[cfg(any(feature = "xks", feature = "kms-api"))]
 #[cfg_attr(
     not(feature = "proxy"),

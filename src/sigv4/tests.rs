@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_in_result, reason = "a test that cannot go on should say where")]
-
 mod hostile;
 mod kms;
 mod parsing;

@@ -82,16 +82,13 @@
 
 mod answer;
 mod authorize;
-mod body;
 mod builder;
 mod credentials;
 mod grants;
 mod health;
-mod limit;
 mod log;
 mod operate;
 mod pipeline;
-mod serve;
 mod service;
 mod setup;
 mod tenant;
@@ -99,14 +96,14 @@ mod tenant_builder;
 mod upstream;
 
 pub use crate::RateLimit;
+pub use crate::serve::{
+    CertificateHandle, ClientIdentity, Drained, InvalidTls, Peer, ServeOptions, ServerCertificate,
+    ServerHandle, Serving, TlsOptions, serve,
+};
 pub use authorize::{AuthorizationRequest, Authorizer, Decision};
 pub use builder::ProxyBuilder;
 pub use grants::KeyGrant;
-pub use serve::{
-    CertificateHandle, ClientIdentity, Drained, ServeOptions, ServerCertificate, ServerHandle, Serving,
-    TlsOptions, serve,
-};
-pub use service::{Peer, Proxy};
+pub use service::Proxy;
 pub use setup::SetupError;
 pub use tenant::Tenant;
 pub use tenant_builder::TenantBuilder;

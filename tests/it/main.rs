@@ -21,6 +21,7 @@ mod restart;
 mod reviewed;
 mod sealing;
 mod secrets;
+mod serving;
 mod software;
 mod starting;
 mod support;

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use super::body;
-use super::limit::PeerLimit;
 use super::service::Shared;
 use super::{Proxy, RateLimit, SetupError, Tenant};
 use crate::backend::ProxyDescription;
 use crate::clock::{Clock, SystemClock};
+use crate::serve::body::Bodies;
+use crate::serve::limit::PeerLimit;
 use crate::xks::path;
 use crate::xks::wire::{MAX_BODY_LEN, SizeLimits};
 
@@ -157,10 +157,7 @@ impl ProxyBuilder {
             peers: self.peer_limit.map(|limit| PeerLimit::new(limit, &self.clock)),
             clock: self.clock,
             deadline: self.deadline,
-            body_limit: self.body_limit,
-            body_timeout: self.body_timeout,
-            body_memory: body::memory(self.body_memory),
-            body_memory_size: self.body_memory,
+            bodies: Bodies::new(self.body_limit, self.body_timeout, self.body_memory),
             sizes: self.sizes,
             ping_path,
             description: self.description,

@@ -5,13 +5,13 @@ use http::{Method, Request, StatusCode};
 use http_body::Body;
 
 use super::answer::{self, Failure, HttpResponse};
-use super::body::{self, Memory, Unreadable};
 use super::log::Record;
 use super::operate::{self, Asked};
 use super::service::Shared;
 use super::{AuthorizationRequest, Decision, KeyGrant, Peer, Tenant, authorize};
 use crate::backend::BackendErrorKind;
 use crate::json::EncodedBody;
+use crate::serve::body::Unreadable;
 use crate::sigv4::{SignedRequest, Unauthenticated, claimed_access_key_id};
 use crate::xks::path::{self, Route};
 use crate::xks::{ErrorName, ProxyOperation};
@@ -98,9 +98,7 @@ where
     let refused = |error: Unauthenticated| {
         Failure::new(ErrorName::AuthenticationFailed).because(error.reason().to_string())
     };
-    let clock = &*shared.clock;
-    let memory = Memory { all: &shared.body_memory, share: head.extensions.get() };
-    let body = body::read(body, shared.body_limit, clock, shared.body_timeout, memory);
+    let body = shared.bodies.read(body, head.extensions.get(), &*shared.clock);
     let body = body.await.map_err(unreadable);
     let authenticated = body.and_then(|body| {
         let access_key_id = inner.authenticate(signed, body.expose(), shared.clock.wall());

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -15,20 +14,20 @@ use futures_util::future::BoxFuture;
 use http::{Request, Response};
 use http_body::Body;
 use http_body_util::Full;
-use tokio::sync::Semaphore;
 use tower_service::Service;
 
-use super::limit::PeerLimit;
 use super::{ProxyBuilder, SetupError, Tenant, pipeline};
 use crate::backend::{ProxyDescription, UriPath};
 use crate::clock::Clock;
+use crate::serve::body::Bodies;
+use crate::serve::limit::PeerLimit;
 use crate::xks::wire::SizeLimits;
 
 /// An external key store proxy, as a `tower` service. Clones are cheap and share everything.
 ///
 /// [`serve`](super::serve()) puts it behind a listener. To mount it in a server of one's own, hand it whole
 /// requests, for instance as `axum`'s `fallback_service`: the path must arrive as it was sent, since it is signed,
-/// so nothing that strips a prefix may stand before it, nor anything that changes the body. Insert a [`Peer`] into
+/// so nothing that strips a prefix may stand before it, nor anything that changes the body. Insert a [`Peer`](super::Peer) into
 /// the request's extensions if there is a limit for each.
 ///
 /// # Cancellation
@@ -38,20 +37,11 @@ use crate::xks::wire::SizeLimits;
 #[derive(Clone)]
 pub struct Proxy(Arc<Shared>);
 
-/// Who is at the other end, as an extension of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "made by whoever mounts the proxy, in one go")]
-pub struct Peer(pub SocketAddr);
-
 pub(super) struct Shared {
     pub(super) tenants: ArcSwap<HashMap<String, Tenant>>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) deadline: Duration,
-    pub(super) body_limit: usize,
-    pub(super) body_timeout: Duration,
-    pub(super) body_memory: Semaphore,
-    /// All of it, in bytes.
-    pub(super) body_memory_size: usize,
+    pub(super) bodies: Bodies,
     pub(super) sizes: SizeLimits,
     pub(super) peers: Option<PeerLimit>,
     pub(super) ping_path: String,
@@ -66,13 +56,6 @@ impl Proxy {
 
     pub(super) fn assemble(shared: Shared) -> Self {
         Self(Arc::new(shared))
-    }
-
-    /// How much of the memory for bodies belongs to whoever has `part` of `whole`, in bytes: enough for one body, if
-    /// there is as much.
-    pub(super) fn body_share(&self, part: usize, whole: usize) -> usize {
-        let (all, one) = (self.0.body_memory_size, self.0.body_limit);
-        (all / whole.max(1)).saturating_mul(part).max(one).min(all)
     }
 
     /// Serves another tenant from now on.

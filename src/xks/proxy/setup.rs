@@ -31,13 +31,4 @@ pub enum SetupError {
     /// A value breaks the protocol's rules.
     #[error("a value breaks the rules of the protocol")]
     Value(#[from] InvalidValue),
-    /// Certificates and key cannot be used.
-    #[error("the TLS configuration cannot be used")]
-    Tls(#[source] std::sync::Arc<dyn std::error::Error + Send + Sync>),
-}
-
-impl SetupError {
-    pub(super) fn tls(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self::Tls(std::sync::Arc::from(source.into()))
-    }
 }

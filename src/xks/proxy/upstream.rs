@@ -1,15 +1,12 @@
 //! Calls of what stands behind the proxy: with a deadline, and without its panics.
 
-use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
-use std::pin::pin;
-use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 
 use crate::backend::{BackendError, BackendErrorKind};
-use crate::clock::{Clock, within};
+use crate::clock::{Clock, in_time};
 
 /// Runs a piece of a connection's work for `limit` at most.
 ///
@@ -29,19 +26,5 @@ pub(super) async fn ask<T>(
             std::mem::forget(payload);
             Err(BackendErrorKind::Panicked.into())
         }
-    }
-}
-
-/// Runs `work` for `limit` at most, and starts a timer only when the first poll gives no result: what is there at
-/// once does not pay for one.
-pub(super) async fn in_time<T>(
-    clock: &dyn Clock,
-    limit: Duration,
-    work: impl Future<Output = T> + Send,
-) -> Option<T> {
-    let mut work = pin!(work);
-    match poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await {
-        Poll::Ready(output) => Some(output),
-        Poll::Pending => within(clock, limit, work).await,
     }
 }

@@ -4,15 +4,15 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::xks::proxy::body::{self, Share};
-use crate::xks::proxy::limit::{Network, network};
+use super::body::Share;
+use super::limit::{Network, network};
 
 /// Has an entry for each peer that is connected, so never more than there are connections.
 #[derive(Debug)]
 pub(super) struct Peers {
-    /// The most connections of one, and the most memory that its bodies may take, in bytes.
+    /// The most connections of one, and of all.
     most: usize,
-    body_share: usize,
+    whole: usize,
     there: Arc<Mutex<HashMap<Network, Entry>>>,
 }
 
@@ -31,8 +31,8 @@ pub(super) struct Seat {
 }
 
 impl Peers {
-    pub(super) fn new(most: usize, body_share: usize) -> Self {
-        Self { most, body_share, there: Arc::default() }
+    pub(super) fn new(most: usize, whole: usize) -> Self {
+        Self { most, whole, there: Arc::default() }
     }
 
     /// Counts a connection in, unless its peer has as many as it may.
@@ -43,10 +43,8 @@ impl Peers {
         if connections >= self.most {
             return None;
         }
-        let entry = there.entry(network).or_insert_with(|| Entry {
-            connections: 0,
-            share: Share(Arc::new(body::memory(self.body_share))),
-        });
+        let share = || Share::new(self.most, self.whole);
+        let entry = there.entry(network).or_insert_with(|| Entry { connections: 0, share: share() });
         entry.connections += 1;
         let share = entry.share.clone();
         Some(Seat { network, share, there: Arc::clone(&self.there) })

@@ -11,9 +11,8 @@ use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, We
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
 
-use super::ClientIdentity;
 use super::client::SubjectVerifier;
-use crate::xks::proxy::SetupError;
+use super::{ClientIdentity, InvalidTls};
 
 /// A server's certificate with its chain and its private key. `Debug` shows neither.
 #[derive(Clone)]
@@ -24,15 +23,15 @@ impl ServerCertificate {
     ///
     /// # Errors
     ///
-    /// [`SetupError::Tls`] when either cannot be read, there is none, or the two do not belong together.
-    pub fn from_pem(chain: &[u8], private_key: &[u8]) -> Result<Self, SetupError> {
+    /// [`InvalidTls`] when either cannot be read, there is none, or the two do not belong together.
+    pub fn from_pem(chain: &[u8], private_key: &[u8]) -> Result<Self, InvalidTls> {
         // What the parser says is not kept: it quotes its input, which may be the key, in the wrong place or form.
         let chain = CertificateDer::pem_slice_iter(chain).collect::<Result<Vec<_>, _>>();
-        let chain = chain.map_err(|_| SetupError::tls("the chain is not certificates in PEM"))?;
+        let chain = chain.map_err(|_| InvalidTls::new("the chain is not certificates in PEM"))?;
         let key = PrivateKeyDer::from_pem_slice(private_key)
-            .map_err(|_| SetupError::tls("the private key is not one in PEM"))?;
+            .map_err(|_| InvalidTls::new("the private key is not one in PEM"))?;
         let key = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider());
-        Ok(Self(Arc::new(key.map_err(SetupError::tls)?)))
+        Ok(Self(Arc::new(key.map_err(InvalidTls::new)?)))
     }
 }
 
@@ -56,8 +55,8 @@ impl TlsOptions {
     ///
     /// # Errors
     ///
-    /// [`SetupError::Tls`] when `rustls` refuses the combination.
-    pub fn new(certificate: ServerCertificate) -> Result<Self, SetupError> {
+    /// [`InvalidTls`] when `rustls` refuses the combination.
+    pub fn new(certificate: ServerCertificate) -> Result<Self, InvalidTls> {
         Self::build(certificate, None)
     }
 
@@ -69,23 +68,23 @@ impl TlsOptions {
     ///
     /// # Errors
     ///
-    /// [`SetupError::Tls`] when `rustls` refuses the combination.
-    pub fn mutual(certificate: ServerCertificate, client: ClientIdentity) -> Result<Self, SetupError> {
+    /// [`InvalidTls`] when `rustls` refuses the combination.
+    pub fn mutual(certificate: ServerCertificate, client: ClientIdentity) -> Result<Self, InvalidTls> {
         Self::build(certificate, Some(client))
     }
 
-    fn build(certificate: ServerCertificate, client: Option<ClientIdentity>) -> Result<Self, SetupError> {
+    fn build(certificate: ServerCertificate, client: Option<ClientIdentity>) -> Result<Self, InvalidTls> {
         let provider: Arc<CryptoProvider> = Arc::new(aws_lc_rs::default_provider());
         let builder = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&[&TLS13, &TLS12])
-            .map_err(SetupError::tls)?;
+            .map_err(InvalidTls::new)?;
         let mutual = client.is_some();
         let builder = match client {
             None => builder.with_no_client_auth(),
             Some(identity) => {
                 let chains =
                     WebPkiClientVerifier::builder_with_provider(Arc::clone(&identity.roots), provider);
-                let chains = chains.build().map_err(SetupError::tls)?;
+                let chains = chains.build().map_err(InvalidTls::new)?;
                 builder.with_client_cert_verifier(Arc::new(SubjectVerifier::new(chains, identity)))
             }
         };

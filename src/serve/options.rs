@@ -27,7 +27,7 @@ impl ServeOptions {
     }
 
     /// Plain HTTP alone: whoever is on the way reads every plaintext. For tests, and behind something that ends TLS
-    /// on the same machine. The protocol demands HTTPS.
+    /// on the same machine. The protocols of KMS and of its external key stores demand HTTPS.
     pub const fn plain_http() -> Self {
         Self {
             tls: None,
@@ -50,13 +50,13 @@ impl ServeOptions {
     }
 
     /// How many of them one peer may have at once: 128 unless it is set, one at least. Those beyond are closed at once,
-    /// so that one peer cannot take all there are; nor more than the same part of the proxy's
-    /// [memory for bodies](crate::xks::proxy::ProxyBuilder::body_memory). Together they can, by as many peers as
+    /// so that one peer cannot take all there are; nor more than the same part of the memory that the service sets aside for
+    /// bodies. Together they can, by as many peers as
     /// `max_connections` divided by this: by 8 unless either is set. An address of IPv4 is a peer, and so is a network
     /// of IPv6 (/64).
     ///
     /// Over HTTP/1.1 each request in flight has a connection: 128 carry the 1,800 requests a second that AWS plans for
-    /// while each takes 70 milliseconds. A peer that asks more at once, or whose key manager is slower, needs more.
+    /// while each takes 70 milliseconds. A peer that asks more at once, or a slower key manager, needs more.
     ///
     /// Behind a load balancer, or anything else that connects in the name of others, the peer is the balancer: give
     /// it as many as there may be in all, by the same number as for [`max_connections`](Self::max_connections), and
@@ -95,7 +95,7 @@ impl ServeOptions {
     /// How long a connection may be without a request afterwards: a minute unless it is set. It counts from the moment
     /// when the last answer was made, of HTTP/1.1 as of HTTP/2, so that a request whose headers have not all arrived
     /// by then comes too late, and an answer that has not been read by then is lost. While a request is in flight it
-    /// does not count. (How long a body may take is the [proxy's](crate::xks::proxy::ProxyBuilder) affair.)
+    /// does not count. (How long a body may take is the affair of the service.)
     pub const fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.idle_timeout = timeout;
         self

@@ -1,16 +1,24 @@
-//! The proxy behind a listener.
+//! A service behind a listener: TLS, limits for each peer, timeouts, a graceful end. And what the services that stand there
+//! need before they know who asks: a limit of rate, and bodies in bounded memory.
+//!
+//! Nothing here knows a protocol above HTTP.
 
+pub(crate) mod body;
 mod client;
 mod connection;
+mod error;
+pub(crate) mod limit;
 mod options;
 mod peers;
 mod subject;
 mod tls;
 
 pub use client::ClientIdentity;
+pub use error::InvalidTls;
 pub use options::ServeOptions;
 pub use tls::{CertificateHandle, ServerCertificate, TlsOptions};
 
+use std::convert::Infallible;
 use std::fmt;
 use std::future::pending;
 use std::io::ErrorKind;
@@ -20,35 +28,46 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
+use tower_service::Service;
 
-use super::{Peer, Proxy};
 use connection::Connected;
 use peers::Peers;
 
 /// How long to wait when the system has no more sockets to give.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves a proxy to whoever connects, HTTP/1.1 and HTTP/2, until it is told to shut down.
+/// Who is at the other end, as an extension of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "made by whoever mounts a service elsewhere, in one go")]
+pub struct Peer(pub SocketAddr);
+
+type Answer = Response<Full<Bytes>>;
+
+/// Serves a service to whoever connects, HTTP/1.1 and HTTP/2, until it is told to shut down.
 ///
-/// Must be polled within a tokio runtime with its clock and network enabled; each connection is a task of its own.
+/// Each request gets its own clone of the service, and the [`Peer`] among its extensions. Must be polled within a tokio runtime with its clock and network enabled; each connection is a task of its own.
 /// Connections that break off, fail their handshake or are too slow are not errors: they end, with an event of
-/// `tracing` at `DEBUG`.
+/// `tracing` at `DEBUG`. Each event names the peer and, as `at`, the address that is listened at.
 ///
 /// ```no_run
-/// # async fn example(proxy: custom_key_store::xks::proxy::Proxy) -> Result<(), Box<dyn std::error::Error>> {
+/// # async fn example(service: custom_key_store::xks::proxy::Proxy) -> Result<(), Box<dyn std::error::Error>> {
 /// use custom_key_store::xks::proxy::{ServeOptions, ServerCertificate, TlsOptions, serve};
 ///
 /// let certificate = ServerCertificate::from_pem(&std::fs::read("chain.pem")?, &std::fs::read("key.pem")?)?;
 /// let options = ServeOptions::https(TlsOptions::new(certificate)?);
 /// let listener = tokio::net::TcpListener::bind("0.0.0.0:443").await?;
 ///
-/// let (serving, handle) = serve(listener, proxy, options);
+/// let (serving, handle) = serve(listener, service, options);
 /// tokio::spawn(async move {
 ///     // … until it is time to stop, then:
 ///     handle.shut_down();
@@ -58,10 +77,17 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// # Ok(()) }
 /// ```
 #[must_use = "nothing is served unless the first part is awaited"]
-pub fn serve(listener: TcpListener, proxy: Proxy, options: ServeOptions) -> (Serving, ServerHandle) {
+pub fn serve<S>(listener: TcpListener, service: S, options: ServeOptions) -> (Serving, ServerHandle)
+where
+    S: Service<Request<Incoming>, Response = Response<Full<Bytes>>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send,
+{
     let (shut_down, told) = watch::channel(false);
     let handle = ServerHandle { shut_down: Arc::new(shut_down) };
-    (Serving { work: accept(listener, proxy, Arc::new(options), told).boxed() }, handle)
+    (Serving { work: accept(listener, service, Arc::new(options), told).boxed() }, handle)
 }
 
 /// The work of a server: resolves when it has shut down.
@@ -110,34 +136,40 @@ pub struct Drained {
     pub cut_off: usize,
 }
 
-async fn accept(
+async fn accept<S>(
     listener: TcpListener,
-    proxy: Proxy,
+    service: S,
     options: Arc<ServeOptions>,
     told: watch::Receiver<bool>,
-) -> Drained {
+) -> Drained
+where
+    S: Service<Request<Incoming>, Response = Answer, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
     let mut tasks = JoinSet::new();
-    let most = options.max_connections_per_peer;
-    let peers = Peers::new(most, proxy.body_share(most, options.max_connections));
-    let admit = |socket: TcpStream, peer: SocketAddr, tasks: &mut JoinSet<()>| {
+    // For the log alone; the system knows it of each that listens.
+    let at = listener.local_addr().unwrap_or_else(|_| SocketAddr::from(([0; 4], 0)));
+    let peers = Peers::new(options.max_connections_per_peer, options.max_connections);
+    let (mut stop, drain_limit) = (told.clone(), options.drain_limit);
+    let admit = move |socket: TcpStream, peer: SocketAddr, tasks: &mut JoinSet<()>| {
         reap(tasks);
         // Closed at once: whoever balances load tries the next server.
         if tasks.len() >= options.max_connections {
-            return tracing::warn!(%peer, "too many connections");
+            return tracing::warn!(%peer, %at, "too many connections");
         }
         let Some(seat) = peers.seat(peer.ip()) else {
-            return tracing::warn!(%peer, "too many connections of this peer");
+            return tracing::warn!(%peer, %at, "too many connections of this peer");
         };
         let connected = Connected {
             peer: Peer(peer),
-            proxy: proxy.clone(),
+            at,
+            service: service.clone(),
             options: Arc::clone(&options),
             told: told.clone(),
             seat,
         };
         tasks.spawn(connected.serve(socket));
     };
-    let mut stop = told.clone();
     loop {
         tokio::select! {
             () = wait_for(&mut stop) => break,
@@ -145,10 +177,10 @@ async fn accept(
             accepted = listener.accept() => match accepted {
                 Ok((socket, peer)) => admit(socket, peer, &mut tasks),
                 Err(error) if is_of_one_connection(&error) => {
-                    tracing::debug!(error = %error, "a connection broke before it was accepted");
+                    tracing::debug!(%at, error = %error, "a connection broke before it was accepted");
                 }
                 Err(error) => {
-                    tracing::warn!(error = %error, "no connection could be accepted");
+                    tracing::warn!(%at, error = %error, "no connection could be accepted");
                     sleep(ACCEPT_PAUSE).await;
                 }
             },
@@ -157,7 +189,7 @@ async fn accept(
     // Whoever connects now is refused by the system.
     drop(listener);
 
-    let mut limit = pin!(sleep(options.drain_limit));
+    let mut limit = pin!(sleep(drain_limit));
     loop {
         tokio::select! {
             ended = tasks.join_next() => if ended.is_none() {

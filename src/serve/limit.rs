@@ -13,12 +13,12 @@ use crate::rate::{Bucket, Timeline};
 
 /// A limit for each peer, before it has authenticated.
 ///
-/// A table of fixed size, indexed by a hash whose key is drawn anew for each proxy: however many addresses somebody
+/// A table of fixed size, indexed by a hash whose key is drawn anew for each service: however many addresses somebody
 /// has, they cost no memory, and nobody can choose whose bucket he shares. Two peers that share one make the limit of
 /// both stricter, until the next start. To use up everybody's, a peer needs as many networks as there are buckets and
 /// has to send as many times the limit, since a request that is refused uses nothing up.
 #[derive(Debug)]
-pub(super) struct PeerLimit {
+pub(crate) struct PeerLimit {
     limit: RateLimit,
     hash: RandomState,
     buckets: Box<[Bucket]>,
@@ -29,12 +29,12 @@ pub(super) struct PeerLimit {
 const BUCKETS: usize = 1 << 16;
 
 impl PeerLimit {
-    pub(super) fn new(limit: RateLimit, clock: &Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(limit: RateLimit, clock: &Arc<dyn Clock>) -> Self {
         let buckets = std::iter::repeat_with(Bucket::default).take(BUCKETS).collect();
         Self { limit, hash: RandomState::new(), buckets, time: Timeline::begin(clock) }
     }
 
-    pub(super) fn take(&self, peer: IpAddr) -> bool {
+    pub(crate) fn take(&self, peer: IpAddr) -> bool {
         let hash = self.hash.hash_one(network(peer));
         let index = usize::try_from(hash % BUCKETS as u64).unwrap_or_default();
         self.buckets.get(index).is_none_or(|bucket| bucket.take(self.limit, self.time.now()).is_some())

@@ -10,13 +10,13 @@ use rustls::server::ParsedCertificate;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme};
 
+use super::InvalidTls;
 use super::subject::common_name;
-use crate::xks::proxy::SetupError;
 
 /// Who a client has to be: whose certificates count, and which subject they must name.
 ///
-/// A KMS shows the common name `cks.kms.<Region>.amazonaws.com`, in a chain to Amazon Trust Services; whoever wants
-/// AWS's and nobody else accepts exactly that pair. Revocation is not checked.
+/// To an external key store proxy a KMS shows the common name `cks.kms.<Region>.amazonaws.com`, in a chain to Amazon Trust
+/// Services; whoever wants AWS's and nobody else accepts exactly that pair. Revocation is not checked.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct ClientIdentity {
@@ -31,20 +31,20 @@ impl ClientIdentity {
     ///
     /// # Errors
     ///
-    /// [`SetupError::Tls`] when a root cannot be read, there is none, or the common name is empty.
-    pub fn new(roots: &[u8], common_name: impl Into<String>) -> Result<Self, SetupError> {
+    /// [`InvalidTls`] when a root cannot be read, there is none, or the common name is empty.
+    pub fn new(roots: &[u8], common_name: impl Into<String>) -> Result<Self, InvalidTls> {
         let mut store = RootCertStore::empty();
         for root in CertificateDer::pem_slice_iter(roots) {
             // The parser's own words quote its input, which may be anything that lies in the same file.
-            let root = root.map_err(|_| SetupError::tls("the roots are not certificates in PEM"))?;
-            store.add(root).map_err(SetupError::tls)?;
+            let root = root.map_err(|_| InvalidTls::new("the roots are not certificates in PEM"))?;
+            store.add(root).map_err(InvalidTls::new)?;
         }
         if store.is_empty() {
-            return Err(SetupError::tls("there is no root certificate for clients"));
+            return Err(InvalidTls::new("there is no root certificate for clients"));
         }
         let common_name = common_name.into();
         if common_name.is_empty() {
-            return Err(SetupError::tls("the common name of clients is empty"));
+            return Err(InvalidTls::new("the common name of clients is empty"));
         }
         Ok(Self { roots: Arc::new(store), common_name, dns_name: None })
     }
@@ -53,9 +53,9 @@ impl ClientIdentity {
     ///
     /// # Errors
     ///
-    /// [`SetupError::Tls`] when it is no DNS name.
-    pub fn or_dns_name(mut self, name: &str) -> Result<Self, SetupError> {
-        let name = DnsName::try_from(name.to_owned()).map_err(SetupError::tls)?;
+    /// [`InvalidTls`] when it is no DNS name.
+    pub fn or_dns_name(mut self, name: &str) -> Result<Self, InvalidTls> {
+        let name = DnsName::try_from(name.to_owned()).map_err(InvalidTls::new)?;
         self.dns_name = Some(ServerName::DnsName(name));
         Ok(self)
     }

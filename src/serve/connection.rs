@@ -1,10 +1,14 @@
 //! One connection: its handshake, its requests, and those who waste its time.
 
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use http::Request;
 use hyper::body::Incoming;
 use hyper::rt::{Read, Write};
 use hyper::service::service_fn;
@@ -14,25 +18,30 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
-use tower_service::Service as _;
+use tower_service::Service;
 
 use super::peers::Seat;
-use super::{ServeOptions, wait_for};
-use crate::xks::proxy::{Peer, Proxy};
+use super::{Answer, Peer, ServeOptions, wait_for};
 
 /// Somebody has connected.
-pub(super) struct Connected {
+pub(super) struct Connected<S> {
     pub(super) peer: Peer,
-    pub(super) proxy: Proxy,
+    /// Where it has connected to, which tells one server's events from another's.
+    pub(super) at: SocketAddr,
+    pub(super) service: S,
     pub(super) options: Arc<ServeOptions>,
     pub(super) told: watch::Receiver<bool>,
     /// Free for the next when this is dropped.
     pub(super) seat: Seat,
 }
 
-impl Connected {
+impl<S> Connected<S>
+where
+    S: Service<Request<Incoming>, Response = Answer, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
     pub(super) async fn serve(mut self, socket: TcpStream) {
-        let Peer(peer) = self.peer;
+        let (Peer(peer), at) = (self.peer, self.at);
         // An answer is one small write: waiting for more to send would only delay it.
         let _best_effort = socket.set_nodelay(true);
         let Some(tls) = self.options.tls.clone() else {
@@ -45,13 +54,13 @@ impl Connected {
         };
         match done {
             Ok(Ok(socket)) => self.converse(TokioIo::new(socket)).await,
-            Ok(Err(error)) => tracing::debug!(%peer, error = %error, "the handshake failed"),
-            Err(_elapsed) => tracing::debug!(%peer, "the handshake took too long"),
+            Ok(Err(error)) => tracing::debug!(%peer, %at, error = %error, "the handshake failed"),
+            Err(_elapsed) => tracing::debug!(%peer, %at, "the handshake took too long"),
         }
     }
 
     async fn converse(mut self, io: impl Read + Write + Unpin + Send + 'static) {
-        let Peer(peer) = self.peer;
+        let (Peer(peer), at) = (self.peer, self.at);
         let activity = Arc::new(Activity::begin());
         let mut http = auto::Builder::new(TokioExecutor::new());
         let options = &*self.options;
@@ -60,19 +69,23 @@ impl Connected {
         http.http1().header_read_timeout(None).max_buf_size(options.max_header_bytes);
         http.http2()
             .max_concurrent_streams(options.max_concurrent_streams)
-            // Enough for the longest request, and no more: what is buffered below us is buffered for anybody.
+            // Enough for the usual request, and no more: what is buffered below us is buffered for anybody.
             .initial_stream_window_size(64 * 1024)
             .initial_connection_window_size(256 * 1024)
             .max_header_list_size(u32::try_from(options.max_header_bytes).unwrap_or(u32::MAX));
 
-        let service = service_fn(|mut request: http::Request<Incoming>| {
-            let busy = Busy::begin(&activity);
-            request.extensions_mut().insert(self.peer);
-            request.extensions_mut().insert(self.seat.share().clone());
-            let answer = self.proxy.clone().call(request);
+        let (who, share, service) = (self.peer, self.seat.share().clone(), self.service.clone());
+        let activities = Arc::clone(&activity);
+        // Owns all it needs, so that nobody has to be able to share a service between threads.
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            let busy = Busy::begin(&activities);
+            request.extensions_mut().insert(who);
+            request.extensions_mut().insert(share.clone());
+            let mut service = service.clone();
             async move {
                 let _until_answered = busy;
-                answer.await
+                poll_fn(|context| service.poll_ready(context)).await?;
+                service.call(request).await
             }
         });
         let mut connection = pin!(http.serve_connection(io, service));
@@ -81,7 +94,7 @@ impl Connected {
             tokio::select! {
                 ended = connection.as_mut() => {
                     if let Err(error) = ended {
-                        tracing::debug!(%peer, error = %error, "the connection broke");
+                        tracing::debug!(%peer, %at, error = %error, "the connection broke");
                     }
                     return;
                 }
@@ -90,7 +103,7 @@ impl Connected {
                     connection.as_mut().graceful_shutdown();
                 }
                 () = sleep(activity.look_again(options, leaving)) => if activity.is_over(options, leaving) {
-                    tracing::debug!(%peer, "the connection was idle for too long");
+                    tracing::debug!(%peer, %at, "the connection was idle for too long");
                     return;
                 },
             }
