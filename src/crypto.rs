@@ -3,6 +3,7 @@
 
 mod context;
 pub use context::EncryptionContext;
+pub(crate) use context::NO_CONTEXT;
 
 mod blob;
 pub use blob::{CiphertextBlob, InvalidBlob};

@@ -176,6 +176,15 @@ impl Error {
         }
     }
 
+    /// The value that breaks the rule of its field, when one does.
+    #[must_use]
+    pub fn invalid_value(&self) -> Option<&InvalidValue> {
+        match &self.0 {
+            Repr::InvalidInput(error) => Some(error),
+            _ => None,
+        }
+    }
+
     /// What the key manager made of a ciphertext that is right: when it calls that invalid, it is wrong itself.
     pub(crate) fn of_the_key_manager(self) -> Self {
         match self.0 {

@@ -1,7 +1,6 @@
 //! KMS keys: keys of ours that refer to keys in a key manager.
 
 mod across;
-#[expect(unused_imports, reason = "what many stores in one process need beyond one")]
 pub(crate) use across::{find_alias, find_key, list_aliases, list_keys, stores_with_keys_due};
 
 mod aliases;

@@ -154,6 +154,7 @@ pub mod clock;
 #[cfg(feature = "cloudhsm")]
 pub mod cloudhsm;
 pub mod envelope;
+pub mod kms;
 #[cfg(feature = "xks")]
 #[cfg_attr(
     not(feature = "proxy"),
@@ -203,7 +204,6 @@ mod serve;
     )
 )]
 mod sigv4;
-#[expect(dead_code, unused_imports, reason = "what many stores in one process need beyond one")]
 mod store;
 mod store_id;
 mod sync;

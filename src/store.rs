@@ -36,12 +36,13 @@ pub use attempt::ProbeReport;
 pub use builder::{CreateError, StoreBuilder};
 pub use describe::Description;
 pub use disconnected::UpdateError;
+pub(crate) use handle::{Acting, Used, check_plaintext, check_random};
 pub use handle::{Caller, DataKey, DataKeyLength, Handle};
 pub use keeping::DeleteError;
 pub(crate) use patience::{Observer, Patience};
-pub(crate) use register::{Kept, Recording, StoreRecord, has_keys};
+pub(crate) use register::{Kept, Recording, StoreRecord, has_keys, store_named};
 pub use report::{DisconnectReport, Goodbye};
-pub(crate) use revision::{Revision, TriedRevision};
+pub(crate) use revision::Revision;
 pub use state::{
     Connected, Connecting, ConnectionState, Disconnected, Disconnecting, Failed, State, Transient,
 };

@@ -179,6 +179,38 @@ impl Change {
             && cluster_id.is_none()
     }
 
+    /// What is changed, by AWS's names, but for what is secret.
+    pub(crate) fn to_be_shown(&self) -> Vec<(&'static str, String)> {
+        let Self {
+            name,
+            credential,
+            uri_path,
+            uri_endpoint,
+            connectivity,
+            vpc_endpoint_service_name,
+            vpc_endpoint_service_owner,
+            password: _,
+            cluster_id,
+        } = self;
+        let shown = [
+            name.as_ref().map(|name| ("NewCustomKeyStoreName", name.to_string())),
+            credential.as_ref().map(|credential| {
+                ("XksProxyAuthenticationAccessKeyId", credential.access_key_id.to_string())
+            }),
+            uri_path.as_ref().map(|path| ("XksProxyUriPath", path.to_string())),
+            uri_endpoint.as_ref().map(|endpoint| ("XksProxyUriEndpoint", endpoint.to_string())),
+            connectivity.map(|connectivity| ("XksProxyConnectivity", connectivity.to_string())),
+            vpc_endpoint_service_name
+                .as_ref()
+                .map(|name| ("XksProxyVpcEndpointServiceName", name.to_string())),
+            vpc_endpoint_service_owner
+                .as_ref()
+                .map(|owner| ("XksProxyVpcEndpointServiceOwner", owner.to_string())),
+            cluster_id.as_ref().map(|id| ("CloudHsmClusterId", id.to_string())),
+        ];
+        shown.into_iter().flatten().collect()
+    }
+
     /// The first property here that only stores of this type have.
     fn property_of(&self, store_type: CustomKeyStoreType) -> Option<&'static str> {
         let Self {

@@ -130,6 +130,14 @@ text_newtype! {
     legal: |c| c.is_ascii_graphic() || matches!(c, ' ' | '\n' | '\r' | '\t'),
 }
 
+impl TrustAnchorCertificate {
+    /// Whether it is the same certificate, however its lines are broken.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.as_str().split_ascii_whitespace().eq(other.as_str().split_ascii_whitespace())
+    }
+}
+
 text_newtype! {
     /// Names one of a proxy's secret access keys. Not secret itself, yet AWS treats it as sensitive.
     AccessKeyId,

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::cluster::{ActiveHsms, CloudHsmCluster, Seen, Settings};
+use futures_util::future::BoxFuture;
+
+use super::cluster::{ActiveAnswer, ActiveHsms, CloudHsmCluster, Seen, Settings};
 use super::gcm::IvOrigin;
 use super::keys::KeyNames;
 use super::login::{LoginForm, User};
@@ -203,6 +205,29 @@ impl CloudHsmBuilder {
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Some(Arc::new(clock));
         self
+    }
+
+    /// The cluster that is described.
+    pub(crate) const fn described_cluster(&self) -> Option<&CloudHsmClusterId> {
+        self.cluster_id.as_ref()
+    }
+
+    /// The certificate that is described.
+    pub(crate) const fn described_trust_anchor(&self) -> Option<&TrustAnchorCertificate> {
+        self.trust_anchor.as_ref()
+    }
+
+    /// Refuses a description to which more is to be added than a password.
+    pub(crate) fn check_all_but_password(&self) -> Result<(), InvalidSetup> {
+        match self.clone().build() {
+            Err(InvalidSetup::Missing { setting: "password" }) | Ok(_) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// How many HSMs are active, if anybody knows.
+    pub(crate) fn ask_active_hsms(&self) -> Option<BoxFuture<'static, ActiveAnswer>> {
+        self.active_hsms.as_ref().map(|ask| ask())
     }
 
     /// The cluster. Contacts nobody.

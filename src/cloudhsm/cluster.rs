@@ -23,8 +23,10 @@ use crate::backend::{
 use crate::clock::Clock;
 
 /// How many HSMs of a cluster are active, by an application that can find out.
-pub(super) type ActiveHsms =
-    dyn Fn() -> BoxFuture<'static, Result<usize, Box<dyn std::error::Error + Send + Sync>>> + Send + Sync;
+/// How many HSMs are active.
+pub(crate) type ActiveAnswer = Result<usize, Box<dyn std::error::Error + Send + Sync>>;
+
+pub(super) type ActiveHsms = dyn Fn() -> BoxFuture<'static, ActiveAnswer> + Send + Sync;
 
 /// A CloudHSM cluster, or any HSM, reached through its PKCS#11 library.
 ///

@@ -40,6 +40,9 @@ struct Pairs {
 
 const FIELD: &str = "EncryptionContext";
 
+/// The empty context, to be borrowed by whoever was given none.
+pub(crate) static NO_CONTEXT: EncryptionContext = EncryptionContext(None);
+
 impl EncryptionContext {
     /// The greatest length of the canonical form, in bytes.
     pub const MAX_CANONICAL_LEN: usize = 8192;

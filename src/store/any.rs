@@ -4,6 +4,7 @@ mod slot;
 
 use std::fmt;
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -18,8 +19,8 @@ use super::report::DisconnectReport;
 use super::state::sealed::{Sealed as _, Settles as _};
 use super::state::{Connected, Connecting, ConnectionState, Disconnected, Disconnecting, Failed, State};
 use super::transition::TransitionError;
-use crate::backend::{Change, ConnectionError, CustomKeyStoreType, StoreName};
-use crate::key::{Keys, OutOfReach};
+use crate::backend::{Backend, Change, ConnectionError, CustomKeyStoreType, StoreConfiguration, StoreName};
+use crate::key::{Keyring, Keys, OutOfReach};
 use crate::store_id::StoreId;
 
 /// A custom key store in any state.
@@ -149,6 +150,24 @@ impl AnyKeyStore {
             _ => &OutOfReach,
         };
         Keys::new(&self.core.ring, reach)
+    }
+
+    /// The KMS keys of the store, which are the same in every state.
+    pub(crate) const fn ring(&self) -> &Arc<Keyring> {
+        &self.core.ring
+    }
+
+    /// What the backend says of itself.
+    pub(crate) const fn configuration(&self) -> &StoreConfiguration {
+        &self.core.configuration
+    }
+
+    /// The backend with a change applied, and what it says of itself. Nothing is changed here.
+    pub(crate) fn reconfigured(
+        &self,
+        change: &Change,
+    ) -> Result<(Arc<dyn Backend>, StoreConfiguration), UpdateError> {
+        self.core.reconfigured(change)
     }
 
     /// The store as an entry of `DescribeCustomKeyStores`.

@@ -1,6 +1,7 @@
 //! What uses a connected store: cheap to clone, revoked when the store disconnects.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use super::call::supervise;
 use super::link::Slot;
 use crate::backend::{
     BackendError, BackendErrorKind, BackingKeyId, CustomKeyStoreType, DescribeKeyRequest, Health,
-    HealthRequest, KeyDescription, Operation, RequestId, RequestMetadata,
+    HealthRequest, KeyDescription, Operation, RequestId,
 };
 use crate::clock::Clock;
 use crate::error::Error;
@@ -77,20 +78,28 @@ pub(super) struct Shared {
 #[non_exhaustive]
 pub struct Caller {
     /// Who: an ARN, a service principal, or a name of the application's own.
-    pub principal: String,
+    pub principal: Arc<str>,
     /// The VPC that the call came from.
     pub source_vpc: Option<String>,
     /// The VPC endpoint that the call came through.
     pub source_vpc_endpoint: Option<String>,
     /// The service that called on the principal's behalf.
     pub via_service: Option<String>,
+    /// The address that the call came from, for an audit trail; no key manager is told it.
+    pub source_address: Option<IpAddr>,
 }
 
 impl Caller {
     /// A caller of whom only the principal is known.
     #[must_use]
-    pub fn new(principal: impl Into<String>) -> Self {
-        Self { principal: principal.into(), source_vpc: None, source_vpc_endpoint: None, via_service: None }
+    pub fn new(principal: impl Into<Arc<str>>) -> Self {
+        Self {
+            principal: principal.into(),
+            source_vpc: None,
+            source_vpc_endpoint: None,
+            via_service: None,
+            source_address: None,
+        }
     }
 
     /// The same, calling from this VPC through this endpoint.
@@ -105,6 +114,13 @@ impl Caller {
     #[must_use]
     pub fn with_via_service(mut self, service: impl Into<String>) -> Self {
         self.via_service = Some(service.into());
+        self
+    }
+
+    /// The same, from this address.
+    #[must_use]
+    pub const fn with_source_address(mut self, address: IpAddr) -> Self {
+        self.source_address = Some(address);
         self
     }
 }
@@ -142,8 +158,9 @@ mod acting;
 mod create;
 mod crypto;
 pub(crate) use acting::Acting;
-pub(crate) use crypto::check_plaintext;
+pub(crate) use acting::check_random;
 pub use crypto::{DataKey, DataKeyLength};
+pub(crate) use crypto::{Used, check_plaintext};
 
 impl Handle {
     pub(super) const fn new(shared: Arc<Shared>) -> Self {

@@ -50,6 +50,12 @@ impl StoreRecord {
     }
 }
 
+/// The id of the store of this name.
+pub(crate) async fn store_named(ledger: &Ledger, name: &StoreName) -> Result<Option<StoreId>, CatalogError> {
+    let found: Option<Stored<StoreRecord>> = ledger.find(name.as_str()).await?;
+    Ok(found.map(|store| store.record.id))
+}
+
 /// The secret of a store, as its record has it.
 pub(super) fn seal_secret(ledger: &Ledger, id: &StoreId, secret: &SecretBytes) -> Vec<u8> {
     ledger.seal(Table::Stores, id.as_str(), secret.expose())

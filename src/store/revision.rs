@@ -96,7 +96,10 @@ impl Core {
         Ok(Revision { name: change.name, backend, secret: None })
     }
 
-    fn reconfigured(&self, change: &Change) -> Result<(Arc<dyn Backend>, StoreConfiguration), UpdateError> {
+    pub(super) fn reconfigured(
+        &self,
+        change: &Change,
+    ) -> Result<(Arc<dyn Backend>, StoreConfiguration), UpdateError> {
         let asked = ask(|| {
             let backend = self.backend.reconfigured(change)?;
             let configuration = backend.configuration();

@@ -14,6 +14,7 @@ mod erased;
 mod errors;
 mod hostile;
 mod keys;
+mod kms;
 mod ledger;
 mod machine;
 mod recording;

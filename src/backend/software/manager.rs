@@ -62,6 +62,17 @@ impl KeyManager {
         KeyManagerBuilder::default()
     }
 
+    /// Another client of the same key manager: one of this configuration, which shows a credential or a password of its own.
+    #[must_use]
+    pub fn client(
+        &self,
+        configuration: StoreConfiguration,
+        credential: Option<XksProxyCredential>,
+        password: Option<KeyStorePassword>,
+    ) -> Self {
+        Self { manager: Arc::clone(&self.manager), configuration, secrets: Secrets { credential, password } }
+    }
+
     pub(super) fn assemble(manager: Manager, configuration: StoreConfiguration, secrets: Secrets) -> Self {
         Self { manager: Arc::new(manager), configuration, secrets }
     }

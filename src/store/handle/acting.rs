@@ -4,6 +4,7 @@ use super::{Caller, Shared, as_long_as, supervise, within};
 use crate::backend::{GenerateRandomRequest, Operation, RequestId, RequestMetadata};
 use crate::error::Error;
 use crate::secret::SecretBytes;
+use crate::value::InvalidValue;
 
 /// What a call needs of a handle, borrowed: whoever acts for many callers does not count references for each.
 #[derive(Debug, Clone, Copy)]
@@ -14,9 +15,14 @@ pub(crate) struct Acting<'h> {
     pub(super) request_id: Option<&'h RequestId>,
 }
 
+/// Refuses a number of bytes that no key manager gives.
+pub(crate) const fn check_random(length: usize) -> Result<(), InvalidValue> {
+    within("NumberOfBytes", "1 to 1,024", length, 1024)
+}
+
 impl<'h> Acting<'h> {
     pub(crate) async fn generate_random(self, length: usize) -> Result<SecretBytes, Error> {
-        within("NumberOfBytes", "1 to 1,024", length, 1024)?;
+        check_random(length)?;
         let bytes = call!(self, &Operation::GENERATE_RANDOM, generate_random, |metadata| {
             GenerateRandomRequest::new(metadata, length)
         })?;

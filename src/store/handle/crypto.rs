@@ -259,7 +259,7 @@ impl Acting<'_> {
         key
     }
 
-    async fn encrypt_under(
+    pub(crate) async fn encrypt_under(
         self,
         key: &ReadyKey,
         operation: &Operation,
@@ -300,7 +300,11 @@ impl Acting<'_> {
         Ok(outer)
     }
 
-    async fn open(self, operation: &Operation, reading: Reading<'_>) -> Result<SecretBytes, Error> {
+    pub(crate) async fn open(
+        self,
+        operation: &Operation,
+        reading: Reading<'_>,
+    ) -> Result<SecretBytes, Error> {
         let Reading { blob, key, digest } = reading;
         let aad = additional_authenticated_data(&digest);
         let ciphertext = blob.ciphertext();

@@ -1,0 +1,84 @@
+//! What can be called.
+
+use crate::value::wire_enum;
+
+wire_enum! {
+    /// An operation of AWS's API that [`Kms`](super::Kms) carries out, by AWS's name.
+    #[non_exhaustive]
+    Action, field: "Action" {
+        /// Makes a custom key store.
+        CreateCustomKeyStore = "CreateCustomKeyStore",
+        /// Begins to connect one.
+        ConnectCustomKeyStore = "ConnectCustomKeyStore",
+        /// Begins to disconnect one.
+        DisconnectCustomKeyStore = "DisconnectCustomKeyStore",
+        /// Shows them.
+        DescribeCustomKeyStores = "DescribeCustomKeyStores",
+        /// Changes one.
+        UpdateCustomKeyStore = "UpdateCustomKeyStore",
+        /// Deletes one.
+        DeleteCustomKeyStore = "DeleteCustomKeyStore",
+        /// Makes a KMS key.
+        CreateKey = "CreateKey",
+        /// Shows one.
+        DescribeKey = "DescribeKey",
+        /// Lists them.
+        ListKeys = "ListKeys",
+        /// Lets one be used.
+        EnableKey = "EnableKey",
+        /// Lets one be used no more.
+        DisableKey = "DisableKey",
+        /// Schedules the end of one.
+        ScheduleKeyDeletion = "ScheduleKeyDeletion",
+        /// Takes that back.
+        CancelKeyDeletion = "CancelKeyDeletion",
+        /// Says what one is for.
+        UpdateKeyDescription = "UpdateKeyDescription",
+        /// Gives one another name.
+        CreateAlias = "CreateAlias",
+        /// Has a name stand for another key.
+        UpdateAlias = "UpdateAlias",
+        /// Takes a name away.
+        DeleteAlias = "DeleteAlias",
+        /// Lists names.
+        ListAliases = "ListAliases",
+        /// Adds tags to a key.
+        TagResource = "TagResource",
+        /// Takes tags away.
+        UntagResource = "UntagResource",
+        /// Lists the tags of a key.
+        ListResourceTags = "ListResourceTags",
+        /// Shows the one policy that every key has.
+        GetKeyPolicy = "GetKeyPolicy",
+        /// Lists the names of policies.
+        ListKeyPolicies = "ListKeyPolicies",
+        /// Encrypts.
+        Encrypt = "Encrypt",
+        /// Decrypts.
+        Decrypt = "Decrypt",
+        /// Encrypts anew under another key.
+        ReEncrypt = "ReEncrypt",
+        /// Makes a data key.
+        GenerateDataKey = "GenerateDataKey",
+        /// Makes a data key, wrapped alone.
+        GenerateDataKeyWithoutPlaintext = "GenerateDataKeyWithoutPlaintext",
+        /// Makes random bytes.
+        GenerateRandom = "GenerateRandom",
+    }
+}
+
+impl Action {
+    /// Whether it uses a key or a key manager, rather than manages one: what the quota of a store counts.
+    #[must_use]
+    pub const fn is_cryptographic(self) -> bool {
+        matches!(
+            self,
+            Self::Encrypt
+                | Self::Decrypt
+                | Self::ReEncrypt
+                | Self::GenerateDataKey
+                | Self::GenerateDataKeyWithoutPlaintext
+                | Self::GenerateRandom
+        )
+    }
+}

@@ -1,0 +1,174 @@
+//! Who makes progress on behalf of everybody.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, join_all};
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+
+use super::shared::Shared;
+use super::slot::Slot;
+use crate::key::stores_with_keys_due;
+
+/// How long after a round of deletions the next one begins.
+const ROUND: Duration = Duration::from_secs(60 * 60);
+
+/// Drives all stores of a [`Kms`](super::Kms): connects, disconnects, connects again after a restart, deletes the keys
+/// whose time has come, and sees through what calls began. A future to be spawned or awaited; nothing of this happens
+/// anywhere else.
+///
+/// Ends when [`Kms::shut_down`](super::Kms::shut_down) was called and everything has been brought to its end: calls in flight
+/// have finished or were abandoned, every connection was said goodbye to, the audit trail is written. What was connected is
+/// connected again by the next one who opens the catalogue.
+///
+/// Dropped before, it disconnects all stores at once, as a crash would, without a goodbye and without writing it down. A
+/// `Kms` whose driver is gone refuses every call.
+#[must_use = "a driver does nothing unless it is polled: spawn it"]
+pub struct Driver {
+    shared: Arc<Shared>,
+    tasks: FuturesUnordered<BoxFuture<'static, ()>>,
+    rounds: BoxFuture<'static, ()>,
+    ending: Ending,
+}
+
+/// How far the end has come.
+enum Ending {
+    NotBegun,
+    /// Stores disconnect, or what calls have begun finishes within the same time again.
+    Farewell(BoxFuture<'static, ()>),
+    Draining(BoxFuture<'static, ()>),
+    /// The audit trail is written to its end.
+    Closing(BoxFuture<'static, ()>),
+    Done,
+}
+
+/// How many pieces of work may be finished before others of the same runtime have their turn.
+const BUDGET: usize = 256;
+
+impl Driver {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        let rounds = rounds(Arc::clone(&shared)).boxed();
+        Self { shared, tasks: FuturesUnordered::new(), rounds, ending: Ending::NotBegun }
+    }
+}
+
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        if matches!(this.ending, Ending::Done) {
+            return Poll::Ready(());
+        }
+        this.work(cx);
+        if !this.shared.is_shutting_down() {
+            // Never ends.
+            let _ = this.rounds.poll_unpin(cx);
+            return Poll::Pending;
+        }
+        ready!(this.poll_ending(cx));
+        this.end();
+        Poll::Ready(())
+    }
+}
+
+impl Driver {
+    fn work(&mut self, cx: &mut Context<'_>) {
+        for _ in 0..BUDGET {
+            self.tasks.extend(self.shared.work.take(cx.waker()));
+            match self.tasks.poll_next_unpin(cx) {
+                // More work may have come of it.
+                Poll::Ready(Some(())) => {}
+                Poll::Ready(None) | Poll::Pending => return,
+            }
+        }
+        cx.waker().wake_by_ref();
+    }
+
+    fn poll_ending(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let next = match &mut self.ending {
+                Ending::NotBegun => Ending::Farewell(farewell(Arc::clone(&self.shared)).boxed()),
+                Ending::Farewell(farewell) => {
+                    ready!(farewell.poll_unpin(cx));
+                    Ending::Draining(self.shared.clock().sleep(self.shared.settings.drain_limit))
+                }
+                Ending::Draining(limit) => {
+                    if !self.tasks.is_empty() {
+                        ready!(limit.poll_unpin(cx));
+                    }
+                    let shared = Arc::clone(&self.shared);
+                    Ending::Closing(async move { shared.trail.close().await }.boxed())
+                }
+                Ending::Closing(closing) => {
+                    ready!(closing.poll_unpin(cx));
+                    Ending::Done
+                }
+                Ending::Done => return Poll::Ready(()),
+            };
+            self.ending = next;
+        }
+    }
+
+    fn end(&mut self) {
+        self.shared.has_ended();
+        for slot in self.shared.all_slots() {
+            drop(slot.take());
+        }
+        self.shared.work.end();
+        self.tasks.clear();
+        self.shared.events.end();
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl fmt::Debug for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driver").field("shared", &self.shared).finish_non_exhaustive()
+    }
+}
+
+/// Polls a store until it is in a state that lasts.
+pub(super) async fn settle(shared: &Shared, slot: &Slot) {
+    poll_fn(|cx| slot.poll(cx, |moved| shared.tell(slot, moved))).await;
+}
+
+/// Deletes keys whose time has come, again and again.
+async fn rounds(shared: Arc<Shared>) {
+    loop {
+        round(&shared).await;
+        shared.clock().sleep(ROUND).await;
+    }
+}
+
+/// What is due now. What fails is tried again in the next round.
+async fn round(shared: &Shared) {
+    let Ok(due) = stores_with_keys_due(&shared.ledger, &shared.timing()).await else { return };
+    for id in due {
+        let Some(slot) = shared.find(&id) else { continue };
+        let view = slot.view_full();
+        if let Ok(report) = view.keys(&slot).delete_due().await {
+            shared.trail.deleted(&slot.id, shared.ledger.identity(), &report, shared.clock().wall());
+        }
+    }
+}
+
+/// Brings everything to its end, and writes nothing down.
+async fn farewell(shared: Arc<Shared>) {
+    let retire = |slot: Arc<Slot>| async move {
+        if let Some(store) = slot.take() {
+            store.retire().await;
+        }
+    };
+    join_all(shared.all_slots().into_iter().map(retire)).await;
+}

@@ -1,0 +1,118 @@
+//! Why a call was refused.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+
+use super::exception::Exception;
+use crate::store::ConnectionState;
+
+/// A call of [`Kms`](super::Kms) was refused or failed.
+///
+/// Carries the [name](Self::exception) that AWS documents, a [message](Self::message) for whoever called, the
+/// [connection state](Self::connection_state) that was found where that decided, and [what to do](Self::advice). The message
+/// says nothing that only the operator may know; what the key manager or the catalogue said is the
+/// [source](StdError::source), for the log. Small, and cheap to clone. Holds no secret.
+#[derive(Clone)]
+pub struct KmsError(Arc<Repr>);
+
+struct Repr {
+    exception: Exception,
+    message: String,
+    found: Option<ConnectionState>,
+    advice: Option<&'static str>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl KmsError {
+    /// An error of this name, with a message for whoever called.
+    #[must_use]
+    pub fn new(exception: Exception, message: impl Into<String>) -> Self {
+        let (found, advice, source) = (None, None, None);
+        Self(Arc::new(Repr { exception, message: message.into(), found, advice, source }))
+    }
+
+    /// The same, where this connection state decided.
+    #[must_use]
+    pub(crate) fn found(self, state: ConnectionState) -> Self {
+        self.with(|repr| repr.found = Some(state))
+    }
+
+    /// The same, with a way on.
+    #[must_use]
+    pub(crate) fn advised(self, advice: &'static str) -> Self {
+        self.with(|repr| repr.advice = Some(advice))
+    }
+
+    /// The same, with what the log should know.
+    #[must_use]
+    pub(crate) fn because(self, source: impl StdError + Send + Sync + 'static) -> Self {
+        self.with(|repr| repr.source = Some(Box::new(source)))
+    }
+
+    /// Only while it is being made, when nobody else has it.
+    fn with(mut self, change: impl FnOnce(&mut Repr)) -> Self {
+        if let Some(repr) = Arc::get_mut(&mut self.0) {
+            change(repr);
+        }
+        self
+    }
+
+    /// The name that AWS documents.
+    #[must_use]
+    pub fn exception(&self) -> Exception {
+        self.0.exception
+    }
+
+    /// What is wrong, for whoever called.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// The connection state in which the custom key store was found, where that decided.
+    #[must_use]
+    pub fn connection_state(&self) -> Option<ConnectionState> {
+        self.0.found
+    }
+
+    /// What to do about it, where more can be said than the message says.
+    #[must_use]
+    pub fn advice(&self) -> Option<&'static str> {
+        self.0.advice
+    }
+
+    /// Whether the same call may succeed later with nothing else changed.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        self.0.exception.is_fault() || self.0.exception == Exception::Throttling
+    }
+}
+
+impl fmt::Display for KmsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0.exception, self.0.message)
+    }
+}
+
+impl fmt::Debug for KmsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Repr { exception, message, found, advice: _, source } = &*self.0;
+        let mut debug = f.debug_struct("KmsError");
+        debug.field("exception", exception).field("message", message);
+        if let Some(found) = found {
+            debug.field("found", found);
+        }
+        if let Some(source) = source {
+            debug.field("source", source);
+        }
+        debug.finish()
+    }
+}
+
+impl StdError for KmsError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        let source = self.0.source.as_deref()?;
+        Some(source)
+    }
+}

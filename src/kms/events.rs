@@ -1,0 +1,132 @@
+//! What becomes of connections, told to whoever listens.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::task::{Context, Poll, Waker};
+use std::time::SystemTime;
+
+use futures_util::Stream;
+
+use crate::backend::{ConnectionErrorCode, StoreName};
+use crate::store::ConnectionState;
+use crate::store_id::StoreId;
+
+/// How many events wait for one who does not listen for a while.
+const BACKLOG: usize = 4096;
+
+/// A custom key store went from one connection state to another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConnectionEvent {
+    /// The store.
+    pub store: StoreId,
+    /// Its name at that moment.
+    pub name: StoreName,
+    /// The state that it was in.
+    pub from: ConnectionState,
+    /// The state that it is in now.
+    pub to: ConnectionState,
+    /// Why it failed, where it did.
+    pub code: Option<ConnectionErrorCode>,
+    /// When.
+    pub time: SystemTime,
+    /// How many events before this one were lost, since nobody took them: more than 4,096 were waiting.
+    pub missed: u64,
+}
+
+/// The events of connections, from the moment at which it was made by [`Kms::events`](super::Kms::events). Ends with the
+/// driver.
+#[must_use = "events are told to who polls"]
+pub struct ConnectionEvents(Arc<Mutex<Listener>>);
+
+#[derive(Default)]
+struct Listener {
+    waiting: VecDeque<ConnectionEvent>,
+    missed: u64,
+    has_ended: bool,
+    waker: Option<Waker>,
+}
+
+/// Those who listen.
+#[derive(Default)]
+pub(super) struct Events {
+    listeners: Mutex<Vec<Weak<Mutex<Listener>>>>,
+}
+
+impl Events {
+    pub(super) fn listen(&self) -> ConnectionEvents {
+        let listener = Arc::new(Mutex::new(Listener::default()));
+        let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        listeners.retain(|listener| listener.strong_count() > 0);
+        listeners.push(Arc::downgrade(&listener));
+        ConnectionEvents(listener)
+    }
+
+    /// Ends what has been listened to until now.
+    pub(super) fn end(&self) {
+        self.each(|listener| listener.has_ended = true);
+    }
+
+    pub(super) fn tell(&self, event: &ConnectionEvent) {
+        self.each(|listener| {
+            if listener.waiting.len() == BACKLOG {
+                // The oldest, and what it knew of those before it.
+                listener.missed += 1 + listener.waiting.pop_front().map_or(0, |lost| lost.missed);
+                if let Some(first) = listener.waiting.front_mut() {
+                    first.missed += std::mem::take(&mut listener.missed);
+                }
+            }
+            listener.waiting.push_back(event.clone());
+        });
+    }
+
+    fn each(&self, change: impl Fn(&mut Listener)) {
+        let listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        let listening: Vec<_> = listeners.iter().filter_map(Weak::upgrade).collect();
+        drop(listeners);
+        for listener in listening {
+            let waker = {
+                let mut listener = listener.lock().unwrap_or_else(PoisonError::into_inner);
+                change(&mut listener);
+                listener.waker.take()
+            };
+            // Not under a lock: a waker may run anything.
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+        }
+    }
+}
+
+impl Stream for ConnectionEvents {
+    type Item = ConnectionEvent;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<ConnectionEvent>> {
+        let waker = cx.waker().clone();
+        let mut listener = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(event) = listener.waiting.pop_front() {
+            return Poll::Ready(Some(event));
+        }
+        if listener.has_ended {
+            return Poll::Ready(None);
+        }
+        let old = listener.waker.replace(waker);
+        drop(listener);
+        drop(old);
+        Poll::Pending
+    }
+}
+
+impl fmt::Debug for ConnectionEvents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ConnectionEvents")
+    }
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Events")
+    }
+}

@@ -1,0 +1,188 @@
+//! How a `Kms` is opened.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Kms;
+use super::backends::Backends;
+use super::driver::Driver;
+use super::error::KmsError;
+use super::mapping;
+use super::rules::Authorizer;
+use super::secret;
+use super::settings::Settings;
+use super::shared::Shared;
+use super::trail::Trail;
+use super::unmapped::Unmapped;
+use crate::audit::AuditTrail;
+use crate::backend::Backend;
+use crate::catalog::{Ledger, Stored};
+use crate::clock::Clock;
+use crate::key::PageRequest;
+use crate::rate::RateLimit;
+use crate::store::{Caller, Kept, Observer, Patience, StoreRecord};
+
+/// Settings of a [`Kms`]. Every setting has a default; made by [`Kms::builder`].
+#[must_use]
+pub struct KmsBuilder {
+    ledger: Ledger,
+    backends: Arc<dyn Backends>,
+    settings: Settings,
+    authorizer: Option<Arc<dyn Authorizer>>,
+    audit: Option<AuditTrail>,
+}
+
+impl KmsBuilder {
+    pub(super) fn new(ledger: Ledger, backends: impl Backends) -> Self {
+        Self {
+            ledger,
+            backends: Arc::new(backends),
+            settings: Settings::default(),
+            authorizer: None,
+            audit: None,
+        }
+    }
+
+    /// Where time comes from. Default: the system's clock.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.settings.clock = Arc::new(clock);
+        self
+    }
+
+    /// How long an attempt to connect a store may take. Default: 60 seconds.
+    pub const fn connect_timeout(mut self, limit: Duration) -> Self {
+        self.settings.connect_timeout = limit;
+        self
+    }
+
+    /// How long a call may take, whatever the key manager or the catalogue does. Default: 5 seconds.
+    pub const fn call_timeout(mut self, limit: Duration) -> Self {
+        self.settings.call_timeout = limit;
+        self
+    }
+
+    /// How long a disconnect, a live update or the end of the driver waits for the calls in flight. Default: 5 seconds.
+    pub const fn drain_limit(mut self, limit: Duration) -> Self {
+        self.settings.drain_limit = limit;
+        self
+    }
+
+    /// How long the goodbye to a key manager may take. Default: 5 seconds.
+    pub const fn close_timeout(mut self, limit: Duration) -> Self {
+        self.settings.close_timeout = limit;
+        self
+    }
+
+    /// How many uses of its KMS keys all callers together may ask of one custom key store; beyond, they are refused as
+    /// `ThrottlingException` before the key manager is asked. Default: 1,800 a second, which is what AWS KMS grants and an
+    /// external key manager has to plan for.
+    pub const fn quota(mut self, limit: RateLimit) -> Self {
+        self.settings.quota = Some(limit);
+        self
+    }
+
+    /// No limit for the use of keys but what the key managers set.
+    pub const fn without_quota(mut self) -> Self {
+        self.settings.quota = None;
+        self
+    }
+
+    /// How many custom key stores there may be; those that are there already stay. Default: no limit. (AWS KMS: 10.)
+    pub const fn max_stores(mut self, stores: usize) -> Self {
+        self.settings.max_stores = Some(stores);
+        self
+    }
+
+    /// Who may do what. Default: everybody everything.
+    pub fn authorizer(mut self, authorizer: impl Authorizer) -> Self {
+        self.authorizer = Some(Arc::new(authorizer));
+        self
+    }
+
+    /// Where every call is written down, allowed or refused, and how every attempt to connect ended. Default: nowhere.
+    pub fn audit(mut self, trail: AuditTrail) -> Self {
+        self.audit = Some(trail);
+        self
+    }
+
+    /// Opens every store of the catalogue in the state that it was left in. A store that was connected, or was being
+    /// connected, is `CONNECTING`: the driver connects it, and tries again with growing pauses as long as the cause may pass by
+    /// itself. One that was being disconnected is `DISCONNECTED`, one that had failed has failed with the same code. A store
+    /// that the application makes no backend for any more is there, to be shown, managed and deleted; it cannot be connected
+    /// until it does.
+    ///
+    /// # Errors
+    ///
+    /// [`KmsError`] when the catalogue cannot be read, or somebody has one of its stores.
+    ///
+    /// # Cancel safety
+    ///
+    /// May be dropped at will.
+    pub async fn open(self) -> Result<(Kms, Driver), KmsError> {
+        let Self { ledger, backends, settings, authorizer, audit } = self;
+        let trail = Trail::new(audit);
+        let shared = Arc::new(Shared::new(ledger, backends, settings, authorizer, trail));
+        let driver = Driver::new(Arc::clone(&shared));
+        let mut after: Option<String> = None;
+        loop {
+            let limit = PageRequest::MAX_LIMIT;
+            let page = shared.ledger.list::<StoreRecord>(None, after.as_deref(), limit);
+            let page = shared.timing().bounded(page).await.map_err(mapping::of_catalog)?;
+            after = page.last().map(|last| last.record.id.to_string());
+            let is_last = page.len() < limit;
+            for stored in page {
+                restore(&shared, stored)?;
+            }
+            if is_last {
+                break;
+            }
+        }
+        let caller = Arc::new(Caller::new(format!(
+            "arn:{}:iam::{}:root",
+            shared.ledger.identity().partition,
+            shared.ledger.identity().account
+        )));
+        Ok((Kms { shared, caller, request_id: None }, driver))
+    }
+}
+
+/// Puts a store in its place.
+fn restore(shared: &Arc<Shared>, stored: Stored<StoreRecord>) -> Result<(), KmsError> {
+    let record = &stored.record;
+    let secret = record.unsealed_secret(&shared.ledger).map_err(mapping::of_catalog)?;
+    let configuration = &record.configuration;
+    let made = secret
+        .as_ref()
+        .and_then(secret::decode)
+        .map(|secret| shared.backends.backend(configuration, &secret));
+    let backend: Arc<dyn Backend> = match made {
+        Some(Ok(backend)) if backend.configuration() == *configuration => backend,
+        other => Arc::new(Unmapped::new(configuration.clone(), other.and_then(Result::err))),
+    };
+    let claim = shared.claims.claim_regardless(&record.id, configuration);
+    // Those that are there stay, however few there may be.
+    let Some(seat) = shared.seat(None) else { return Ok(()) };
+    let resumes = record.state == Kept::Connected;
+    let (trail, clock, id) = (shared.trail.clone(), Arc::clone(shared.clock()), record.id.clone());
+    let told: Observer = Arc::new(move |error| trail.tried_again(&id, error, clock.wall()));
+    let patience = Patience { told: Some(told), ..Patience::default() };
+    let builder = shared.builder(backend).patience(patience);
+    let store = builder.open_listed(&shared.ledger, stored).map_err(mapping::of_catalog)?;
+    let slot = shared.insert(store, claim, seat);
+    if resumes {
+        // It is being connected, but nobody polls it yet.
+        shared.step(&slot, |_| ())?;
+    }
+    Ok(())
+}
+
+impl fmt::Debug for KmsBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KmsBuilder")
+            .field("ledger", &self.ledger)
+            .field("backends", &self.backends)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}

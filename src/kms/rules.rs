@@ -1,0 +1,39 @@
+//! Who may do what.
+
+use std::fmt;
+
+use super::action::Action;
+use crate::key::KeyArn;
+use crate::store_id::StoreId;
+
+/// Decides which caller may do what, on which key or store.
+///
+/// Asked for every call, before it is carried out; so it must answer at once. Without one, everybody may do everything.
+pub trait Authorizer: fmt::Debug + Send + Sync + 'static {
+    /// Whether this call may be carried out.
+    fn authorize(&self, request: &AuthorizationRequest<'_>) -> Decision;
+}
+
+/// A call, as an [`Authorizer`] sees it.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct AuthorizationRequest<'a> {
+    /// Who calls.
+    pub principal: &'a str,
+    /// What is called.
+    pub action: Action,
+    /// The KMS key that it is about; `None` where it is about none, or about one that does not exist.
+    pub key: Option<&'a KeyArn>,
+    /// The custom key store that it is about, or that the key belongs to.
+    pub store: Option<&'a StoreId>,
+}
+
+/// What an [`Authorizer`] decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "there is no third")]
+pub enum Decision {
+    /// The call may be carried out.
+    Allow,
+    /// It is refused (AWS: `AccessDeniedException`).
+    Deny,
+}

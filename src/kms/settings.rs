@@ -1,0 +1,48 @@
+//! What is the same for all stores.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::{Clock, SystemClock};
+use crate::rate::RateLimit;
+use crate::store::StoreBuilder;
+
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) connect_timeout: Duration,
+    pub(super) call_timeout: Duration,
+    pub(super) drain_limit: Duration,
+    pub(super) close_timeout: Duration,
+    /// Of uses of keys, for each store.
+    pub(super) quota: Option<RateLimit>,
+    pub(super) max_stores: Option<usize>,
+}
+
+/// What AWS KMS lets all callers together ask of one custom key store, in a second.
+const QUOTA: std::num::NonZeroU32 = std::num::NonZeroU32::new(1800).expect("not zero");
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            clock: Arc::new(SystemClock),
+            connect_timeout: Duration::from_secs(60),
+            call_timeout: Duration::from_secs(5),
+            drain_limit: Duration::from_secs(5),
+            close_timeout: Duration::from_secs(5),
+            quota: Some(RateLimit::per_second(QUOTA)),
+            max_stores: None,
+        }
+    }
+}
+
+impl Settings {
+    pub(super) fn apply_to(&self, builder: StoreBuilder) -> StoreBuilder {
+        builder
+            .clock_of(Arc::clone(&self.clock))
+            .connect_timeout(self.connect_timeout)
+            .call_timeout(self.call_timeout)
+            .drain_limit(self.drain_limit)
+            .close_timeout(self.close_timeout)
+    }
+}

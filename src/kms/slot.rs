@@ -1,0 +1,199 @@
+//! One store among many: its place, which is locked for a moment, and its view, which is not.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use arc_swap::{ArcSwap, Guard};
+use futures_util::lock::Mutex as Turn;
+use futures_util::task::AtomicWaker;
+
+use crate::backend::{ConnectionError, ConnectionErrorCode, CustomKeyStoreType};
+use crate::error::Error;
+use crate::key::{KeyId, Keyring, Keys, OutOfReach};
+use crate::rate::Quota;
+use crate::store::{AnyKeyStore, ConnectionState, Handle};
+use crate::store_id::StoreId;
+
+/// The place of one store.
+pub(super) struct Slot {
+    pub(super) id: StoreId,
+    pub(super) store_type: CustomKeyStoreType,
+    /// The KMS keys of the store, which do not depend on its state.
+    ring: Arc<Keyring>,
+    /// Locked for one synchronous move or one poll, and across no await.
+    held: Mutex<Held>,
+    /// What the calls of keys look at, without a lock.
+    view: ArcSwap<View>,
+    pub(super) quota: Option<Quota>,
+    /// Whose turn it is to change what the store is made of. Not needed to disconnect.
+    pub(super) updates: Turn<()>,
+    /// Whose turn it is to leave `DISCONNECTED`, or to write down that the store is another. Held for as long as the
+    /// catalogue takes, and never while a key manager is asked.
+    pub(super) turn: Turn<()>,
+    /// Who polls the store.
+    waker: AtomicWaker,
+}
+
+struct Held {
+    /// `None` when the store was deleted, or the driver is gone.
+    store: Option<AnyKeyStore>,
+    /// How often the state has changed.
+    epoch: u64,
+    /// Whether somebody polls the store.
+    is_driven: bool,
+}
+
+/// A store, as calls see it.
+#[derive(Debug)]
+pub(super) struct View {
+    pub(super) state: ConnectionState,
+    /// In state `CONNECTED` alone.
+    pub(super) handle: Option<Handle>,
+    /// In state `FAILED` alone.
+    pub(super) code: Option<ConnectionErrorCode>,
+}
+
+impl View {
+    fn of(store: &AnyKeyStore) -> Self {
+        let code = store.connection_error().map(ConnectionError::code);
+        Self { state: store.state(), handle: store.handle(), code }
+    }
+
+    /// The KMS keys of the store, as they are seen in this state.
+    pub(super) fn keys<'v>(&'v self, slot: &'v Slot) -> Keys<'v> {
+        match &self.handle {
+            Some(handle) => Keys::new(&slot.ring, handle),
+            None => Keys::new(&slot.ring, &OutOfReach),
+        }
+    }
+}
+
+/// The state of a store is another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Moved {
+    pub(super) from: ConnectionState,
+    pub(super) to: ConnectionState,
+    pub(super) code: Option<ConnectionErrorCode>,
+}
+
+/// There is no store here any more.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Gone;
+
+/// What a move of a store gave, and what it moved.
+pub(super) struct Step<T> {
+    pub(super) outcome: T,
+    pub(super) moved: Option<Moved>,
+    /// Nobody polls the store, which wants to be polled.
+    pub(super) wants_driver: bool,
+}
+
+impl Slot {
+    pub(super) fn new(store: AnyKeyStore, quota: Option<Quota>) -> Self {
+        let ring = Arc::clone(store.ring());
+        Self {
+            id: store.id().clone(),
+            store_type: store.store_type(),
+            ring,
+            view: ArcSwap::from_pointee(View::of(&store)),
+            held: Mutex::new(Held { store: Some(store), epoch: 0, is_driven: false }),
+            quota,
+            updates: Turn::new(()),
+            turn: Turn::new(()),
+            waker: AtomicWaker::new(),
+        }
+    }
+
+    /// The store as it is now.
+    pub(super) fn view(&self) -> Guard<Arc<View>> {
+        self.view.load()
+    }
+
+    /// The same, to be kept across an await.
+    pub(super) fn view_full(&self) -> Arc<View> {
+        self.view.load_full()
+    }
+
+    /// Refuses a key that could not be used even if the store were connected, as far as that counts before it.
+    pub(super) async fn refuse_unless_there(&self, id: &KeyId) -> Result<(), Error> {
+        self.ring.refuse_unless_there(id).await
+    }
+
+    /// Looks at the store.
+    pub(super) fn look<T>(&self, look: impl FnOnce(&AnyKeyStore, u64) -> T) -> Result<T, Gone> {
+        let held = self.lock();
+        held.store.as_ref().map(|store| look(store, held.epoch)).ok_or(Gone)
+    }
+
+    /// Makes a move, and shows at once what came of it.
+    pub(super) fn step<T>(&self, step: impl FnOnce(&mut AnyKeyStore) -> T) -> Result<Step<T>, Gone> {
+        let mut held = self.lock();
+        let store = held.store.as_mut().ok_or(Gone)?;
+        let outcome = step(store);
+        let moved = self.publish(&mut held);
+        let is_transient = held.store.as_ref().is_some_and(|store| store.state().is_transient());
+        let wants_driver = is_transient && !held.is_driven;
+        held.is_driven |= wants_driver;
+        drop(held);
+        // Whoever polls the store polled what is no more.
+        self.waker.wake();
+        Ok(Step { outcome, moved, wants_driver })
+    }
+
+    /// Polls the store, once for each state that it passes.
+    pub(super) fn poll(&self, cx: &mut Context<'_>, mut seen: impl FnMut(Moved)) -> Poll<()> {
+        self.waker.register(cx.waker());
+        let mut moved = Vec::new();
+        let polled = {
+            let mut held = self.lock();
+            let polled = match held.store.as_mut() {
+                Some(store) if store.state().is_transient() => store.poll_settled(cx).map(drop),
+                _ => Poll::Ready(()),
+            };
+            moved.extend(self.publish(&mut held));
+            if polled.is_ready() {
+                held.is_driven = false;
+            }
+            polled
+        };
+        moved.into_iter().for_each(&mut seen);
+        polled
+    }
+
+    /// Takes the store away: nobody can do anything with it any more.
+    pub(super) fn take(&self) -> Option<AnyKeyStore> {
+        let taken = self.lock().store.take();
+        let state = self.view().state;
+        self.view.store(Arc::new(View { state, handle: None, code: None }));
+        self.waker.wake();
+        taken
+    }
+
+    /// Shows the store as it is, if its state is another. (What a live update changes lies below the handle.)
+    fn publish(&self, held: &mut Held) -> Option<Moved> {
+        let store = held.store.as_ref()?;
+        let (from, to) = (self.view.load().state, store.state());
+        if from == to {
+            return None;
+        }
+        let view = View::of(store);
+        let code = view.code;
+        self.view.store(Arc::new(view));
+        held.epoch += 1;
+        Some(Moved { from, to, code })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Slot")
+            .field("id", &self.id)
+            .field("state", &self.view().state)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,6 @@
+//! Many custom key stores by id.
+
+mod apart;
+mod life;
+mod restart;
+pub(crate) mod support;

@@ -1,0 +1,236 @@
+//! What a restart finds, and the end of a driver.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use custom_key_store::backend::software::{Fault, KeyManager, Method};
+use custom_key_store::backend::{ConnectionErrorCode, StoreName};
+use custom_key_store::catalog::{Ledger, MemoryCatalog};
+use custom_key_store::clock::ManualClock;
+use custom_key_store::kms::{BackendMap, Encrypt, Exception, Kms};
+use custom_key_store::{ConnectionState, SealingKey, StoreId};
+use futures::{FutureExt as _, StreamExt as _, pin_mut};
+
+use super::support::{builder, connect, drive, exception, external, store_with_key, until};
+use crate::support::identity;
+
+/// What lasts, and a key manager.
+struct World {
+    catalog: Arc<MemoryCatalog>,
+    sealer: SealingKey,
+    manager: KeyManager,
+    clock: ManualClock,
+}
+
+impl World {
+    async fn new() -> Self {
+        let (catalog, sealer) = (Arc::new(MemoryCatalog::new()), SealingKey::generate());
+        Ledger::create(Arc::clone(&catalog), &sealer, identity()).await.unwrap();
+        Self { catalog, sealer, manager: KeyManager::new(), clock: ManualClock::new() }
+    }
+
+    /// One process, from its start to its end, which comes without warning.
+    async fn process<T>(&self, life: impl AsyncFnOnce(Kms, KeyManager) -> T) -> T {
+        let ledger = Ledger::open(Arc::clone(&self.catalog), &self.sealer).await.unwrap();
+        let opening = builder(&ledger, &self.manager).clock(self.clock.clone()).open();
+        let (kms, driver) = opening.await.unwrap();
+        drive(driver, life(kms, self.manager.clone())).await
+    }
+}
+
+fn run(test: impl AsyncFnOnce(World)) {
+    futures::executor::block_on(async { test(World::new().await).await });
+}
+
+async fn state(kms: &Kms, id: &StoreId) -> ConnectionState {
+    kms.describe_custom_key_store(id).await.unwrap().connection_state
+}
+
+#[test]
+fn what_was_connected_is_connected_again_and_its_keys_are_of_use() {
+    run(async |world| {
+        let (id, key, sealed) = world
+            .process(async |kms, manager| {
+                let (id, key) = store_with_key(&kms, &manager, "root").await;
+                let sealed = kms.encrypt(&Encrypt::new(&key.key_id.into(), b"secret")).await.unwrap();
+                (id, key, sealed)
+            })
+            .await;
+        world
+            .process(async |kms, _| {
+                until(&kms, &id, ConnectionState::Connected).await;
+                let opened = kms
+                    .decrypt(&custom_key_store::kms::Decrypt::new(sealed.ciphertext.as_bytes()))
+                    .await
+                    .unwrap();
+                assert_eq!((opened.plaintext.expose(), opened.key), (&b"secret"[..], key.arn.clone()));
+            })
+            .await;
+    });
+}
+
+#[test]
+fn what_may_pass_by_itself_is_tried_again_and_what_does_not_ends_failed() {
+    run(async |world| {
+        let id = world
+            .process(async |kms, _| {
+                let id = kms.create_custom_key_store(external("root")).await.unwrap();
+                connect(&kms, &id).await;
+                id
+            })
+            .await;
+        let refuse = |code| Some(Fault::Refuse(code));
+        world.manager.script(
+            Method::Connect,
+            [
+                refuse(ConnectionErrorCode::XksProxyNotReachable),
+                refuse(ConnectionErrorCode::XksProxyTimedOut),
+                refuse(ConnectionErrorCode::InvalidCredentials),
+            ],
+        );
+        let before = world.manager.calls(Method::Connect);
+        world
+            .process(async |kms, manager| {
+                while manager.calls(Method::Connect) < before + 3 {
+                    assert_eq!(state(&kms, &id).await, ConnectionState::Connecting);
+                    world.clock.advance(Duration::from_secs(1));
+                    futures::pending!();
+                }
+                until(&kms, &id, ConnectionState::Failed).await;
+            })
+            .await;
+        world
+            .process(async |kms, _| {
+                let described = kms.describe_custom_key_store(&id).await.unwrap();
+                assert_eq!(described.connection_state, ConnectionState::Failed);
+                assert_eq!(described.connection_error_code, Some(ConnectionErrorCode::InvalidCredentials));
+                // The way back.
+                assert_eq!(
+                    exception(kms.connect_custom_key_store(&id).await),
+                    Exception::CustomKeyStoreInvalidState
+                );
+                kms.disconnect_custom_key_store(&id).await.unwrap();
+                until(&kms, &id, ConnectionState::Disconnected).await;
+                connect(&kms, &id).await;
+            })
+            .await;
+    });
+}
+
+#[test]
+fn what_was_being_disconnected_is_disconnected() {
+    run(async |world| {
+        let id = world
+            .process(async |kms, manager| {
+                let (id, key) = store_with_key(&kms, &manager, "root").await;
+                // A call in flight, for which the disconnect waits, and the process does not.
+                manager.always(Method::Encrypt, Fault::Hang);
+                let key = key.key_id.into();
+                let request = Encrypt::new(&key, b"secret");
+                let hanging = kms.encrypt(&request);
+                pin_mut!(hanging);
+                assert!(hanging.as_mut().now_or_never().is_none());
+                kms.disconnect_custom_key_store(&id).await.unwrap();
+                assert_eq!(state(&kms, &id).await, ConnectionState::Disconnecting);
+                id
+            })
+            .await;
+        world.process(async |kms, _| assert_eq!(state(&kms, &id).await, ConnectionState::Disconnected)).await;
+    });
+}
+
+#[test]
+fn a_deletion_that_fell_due_while_nothing_ran_takes_place() {
+    run(async |world| {
+        let (id, key) = world
+            .process(async |kms, manager| {
+                let (id, key) = store_with_key(&kms, &manager, "root").await;
+                kms.schedule_key_deletion(&key.key_id, Some(7)).await.unwrap();
+                (id, key)
+            })
+            .await;
+        world.clock.advance(Duration::from_secs(8 * 24 * 60 * 60));
+        world
+            .process(async |kms, _| {
+                while kms.describe_key(&key.key_id.into()).await.is_ok() {
+                    futures::pending!();
+                }
+                let found = kms.describe_key(&key.key_id.into()).await;
+                assert_eq!(exception(found), Exception::NotFound);
+                until(&kms, &id, ConnectionState::Connected).await;
+            })
+            .await;
+    });
+}
+
+#[test]
+fn an_orderly_end_says_goodbye_and_is_no_disconnect() {
+    run(async |world| {
+        let ledger = Ledger::open(Arc::clone(&world.catalog), &world.sealer).await.unwrap();
+        let (kms, driver) = builder(&ledger, &world.manager).open().await.unwrap();
+        let mut events = kms.events();
+        let life = async {
+            let (id, key) = store_with_key(&kms, &world.manager, "root").await;
+            kms.shut_down();
+            (id, key)
+        };
+        let ((), (id, key)) = futures::join!(driver, life);
+        assert_eq!(world.manager.open_connections(), 0);
+        let refused = kms.encrypt(&Encrypt::new(&key.key_id.into(), b"secret")).await;
+        assert_eq!(exception(refused), Exception::KmsInternal);
+        let refused = kms.connect_custom_key_store(&id).await;
+        assert_eq!(exception(refused), Exception::KmsInternal);
+        while let Some(event) = events.next().await {
+            assert_ne!(event.to, ConnectionState::Disconnecting);
+        }
+        world.process(async |kms, _| until(&kms, &id, ConnectionState::Connected).await).await;
+    });
+}
+
+#[test]
+fn dropping_the_driver_disconnects_every_store_at_once() {
+    run(async |world| {
+        let ledger = Ledger::open(Arc::clone(&world.catalog), &world.sealer).await.unwrap();
+        let (kms, mut driver) = builder(&ledger, &world.manager).open().await.unwrap();
+        {
+            let life = store_with_key(&kms, &world.manager, "root");
+            pin_mut!(life);
+            let select = futures::future::select(&mut driver, life);
+            assert!(matches!(select.await, futures::future::Either::Right(_)));
+        }
+        assert_eq!(world.manager.open_connections(), 1);
+        drop(driver);
+        assert_eq!(world.manager.open_connections(), 0);
+        let refused = kms.list_keys(&Default::default()).await;
+        assert_eq!(exception(refused), Exception::KmsInternal);
+    });
+}
+
+#[test]
+fn a_store_without_a_backend_is_there_and_is_connected_when_there_is_one_again() {
+    run(async |world| {
+        let id = world
+            .process(async |kms, _| {
+                let id = kms.create_custom_key_store(external("root")).await.unwrap();
+                connect(&kms, &id).await;
+                id
+            })
+            .await;
+        let ledger = Ledger::open(Arc::clone(&world.catalog), &world.sealer).await.unwrap();
+        let (kms, driver) = Kms::open(ledger, BackendMap::new()).await.unwrap();
+        drive(driver, async {
+            let named = kms.describe_custom_key_store_named(&StoreName::new("root").unwrap()).await.unwrap();
+            assert_eq!(
+                (named.custom_key_store_id, named.connection_state),
+                (id.clone(), ConnectionState::Connecting)
+            );
+            assert_eq!(
+                exception(kms.create_custom_key_store(external("other")).await),
+                Exception::UnsupportedOperation
+            );
+        })
+        .await;
+        drop(kms);
+        world.process(async |kms, _| until(&kms, &id, ConnectionState::Connected).await).await;
+    });
+}

@@ -1,0 +1,98 @@
+//! What the tests of many stores share.
+
+use std::future::Future;
+
+use custom_key_store::backend::software::KeyManager;
+use custom_key_store::backend::{
+    AccessKeyId, BackingKeyId, CloudHsmClusterId, CloudHsmConfiguration, KeyStorePassword, SecretAccessKey,
+    TrustAnchorCertificate, UriEndpoint, UriPath, XksProxyCredential,
+};
+use custom_key_store::catalog::Ledger;
+use custom_key_store::kms::{BackendMap, CreateCustomKeyStore, Driver, Exception, Kms, KmsBuilder, KmsError};
+use custom_key_store::{ConnectionState, KeyMetadata, NewKey, StoreId, StoreName};
+use futures::future::{Either, select};
+use futures::{StreamExt as _, pin_mut};
+
+use crate::support::ledger;
+
+pub(crate) fn credential() -> XksProxyCredential {
+    XksProxyCredential::new(
+        AccessKeyId::new("AKIDOFATEST222222222").unwrap(),
+        SecretAccessKey::new(&"s".repeat(43)).unwrap(),
+    )
+}
+
+pub(crate) fn password() -> KeyStorePassword {
+    KeyStorePassword::new("correcthorse").unwrap()
+}
+
+/// An external key store of its own path.
+pub(crate) fn external(name: &str) -> CreateCustomKeyStore {
+    CreateCustomKeyStore::external(
+        StoreName::new(name).unwrap(),
+        UriEndpoint::new("https://xks.example.com").unwrap(),
+        UriPath::new(format!("/{name}/kms/xks/v1")).unwrap(),
+        credential(),
+    )
+}
+
+/// A CloudHSM key store on a cluster of its own: `tail` is 11 characters of A-Z a-z 2-7.
+pub(crate) fn cloud_hsm(name: &str, tail: &str) -> CreateCustomKeyStore {
+    let certificate = TrustAnchorCertificate::new(format!("-----{tail}-----")).unwrap();
+    let cluster = CloudHsmConfiguration::new(CloudHsmClusterId::new(format!("cluster-{tail}")).unwrap());
+    CreateCustomKeyStore::cloud_hsm(
+        StoreName::new(name).unwrap(),
+        cluster.with_trust_anchor(certificate),
+        password(),
+    )
+}
+
+pub(crate) fn builder(ledger: &Ledger, manager: &KeyManager) -> KmsBuilder {
+    Kms::builder(ledger.clone(), BackendMap::new().software(manager.clone()))
+}
+
+/// Runs a test beside the driver of what it opened, in memory and without a runtime.
+pub(crate) fn run<F: Future<Output = ()>>(test: impl FnOnce(Kms, KeyManager) -> F) {
+    let manager = KeyManager::new();
+    let ledger = ledger();
+    futures::executor::block_on(async {
+        let (kms, driver) = builder(&ledger, &manager).open().await.unwrap();
+        drive(driver, test(kms, manager)).await;
+    });
+}
+
+/// Polls the driver as long as the test goes on.
+pub(crate) async fn drive<T>(driver: Driver, test: impl Future<Output = T>) -> T {
+    pin_mut!(test);
+    match select(driver, test).await {
+        Either::Right((outcome, _)) => outcome,
+        Either::Left(((), test)) => test.await,
+    }
+}
+
+/// Waits until the store is in this state.
+pub(crate) async fn until(kms: &Kms, id: &StoreId, state: ConnectionState) {
+    let mut events = kms.events();
+    while kms.describe_custom_key_store(id).await.unwrap().connection_state != state {
+        events.next().await.unwrap();
+    }
+}
+
+pub(crate) async fn connect(kms: &Kms, id: &StoreId) {
+    kms.connect_custom_key_store(id).await.unwrap();
+    until(kms, id, ConnectionState::Connected).await;
+}
+
+/// A connected external key store with one key on a backing key of this name.
+pub(crate) async fn store_with_key(kms: &Kms, manager: &KeyManager, name: &str) -> (StoreId, KeyMetadata) {
+    let id = kms.create_custom_key_store(external(name)).await.unwrap();
+    connect(kms, &id).await;
+    let backing = BackingKeyId::new(format!("{name}-key")).unwrap();
+    manager.create_key(backing.clone());
+    let key = kms.create_key(&id, &NewKey::external(backing)).await.unwrap();
+    (id, key)
+}
+
+pub(crate) fn exception<T: std::fmt::Debug>(result: Result<T, KmsError>) -> Exception {
+    result.unwrap_err().exception()
+}
