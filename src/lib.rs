@@ -179,7 +179,6 @@ mod identity;
     expect(dead_code, unused_imports, reason = "the server of the KMS protocol does not use it yet")
 )]
 mod json;
-#[expect(dead_code, reason = "what many stores in one process need beyond one")]
 mod key;
 mod primitive;
 #[cfg_attr(

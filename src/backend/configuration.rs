@@ -32,6 +32,12 @@ impl StoreConfiguration {
         }
     }
 
+    /// Whether the key manager is asked before there is such a store. That of a VPC endpoint service is first reached when the
+    /// store connects, and the password of a cluster first tried then.
+    pub(crate) fn is_probed_when_created(&self) -> bool {
+        matches!(self, Self::External(proxy) if proxy.connectivity == XksProxyConnectivity::PublicEndpoint)
+    }
+
     /// The cluster of a CloudHSM key store.
     #[must_use]
     pub fn cluster_id(&self) -> Option<CloudHsmClusterId> {

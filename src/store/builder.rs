@@ -9,7 +9,7 @@ use super::core::{Core, Limits, to_the_millisecond};
 use super::disconnected::Disconnected;
 use super::patience::Patience;
 use super::register::{LedgerVault, Register, StoreRecord};
-use crate::backend::{Backend, ConnectReason, ConnectionError, CustomKeyStoreType, StoreName, Vault};
+use crate::backend::{Backend, ConnectReason, ConnectionError, StoreName, Vault};
 use crate::catalog::{CatalogError, CatalogErrorKind, Ledger, Stored, Table};
 use crate::clock::{Clock, SystemClock};
 use crate::epoch;
@@ -161,8 +161,9 @@ impl StoreBuilder {
         KeyStore { core: Box::new(core), state: Disconnected::never_connected() }
     }
 
-    /// Creates a store that lasts, if its configuration works: an external key store is probed first, as KMS does when
-    /// one is created; a CloudHSM key store is not, since its password is first tried when it connects. Asks the
+    /// Creates a store that lasts, if its configuration works: an external key store with a public endpoint is probed first,
+    /// as KMS does when one is created; others are not: a cluster's password, and a VPC endpoint service, are first tried when
+    /// the store connects. Asks the
     /// backend once for its configuration, and panics if that does.
     ///
     /// # Errors
@@ -182,7 +183,7 @@ impl StoreBuilder {
         let id = self.id.clone().unwrap_or_else(StoreId::generate);
         let secret = self.secret.clone();
         let mut core = self.kept(id, name, created, ledger);
-        if core.store_type() == CustomKeyStoreType::ExternalKeyStore {
+        if core.configuration.is_probed_when_created() {
             core.contact(&core.backend).probe(ConnectReason::Create).await?;
         }
         match Register::create(ledger, &core, secret.as_ref()).await {

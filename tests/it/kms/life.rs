@@ -1,6 +1,7 @@
 //! The life of stores and keys, from the first to the last call.
 
-use custom_key_store::backend::BackingKeyId;
+use custom_key_store::backend::software::{Fault, Method};
+use custom_key_store::backend::{BackingKeyId, ConnectionErrorCode, VpcEndpointServiceName};
 use custom_key_store::kms::{Decrypt, Encrypt, Exception, GenerateDataKey, KeyRef, ReEncrypt};
 use custom_key_store::{
     AliasName, ConnectionState, DataKeyLength, EncryptionContext, KeyState, KeyText, NewKey, PageRequest,
@@ -114,5 +115,22 @@ fn keys_and_aliases_are_found_across_stores() {
         let used =
             kms.generate_data_key(&GenerateDataKey::new(&one.key_id.into(), DataKeyLength::AES_256)).await;
         assert_eq!(exception(used), Exception::Disabled);
+    });
+}
+
+#[test]
+fn a_proxy_behind_an_endpoint_service_is_first_asked_when_its_store_connects() {
+    run(|kms, manager| async move {
+        manager.always(Method::Connect, Fault::Refuse(ConnectionErrorCode::XksProxyNotReachable));
+        let refused = kms.create_custom_key_store(external("public")).await;
+        assert_eq!(exception(refused), Exception::XksProxyUriUnreachable);
+        let service =
+            VpcEndpointServiceName::new("com.amazonaws.vpce.us-east-1.vpce-svc-0123456789abcdef0").unwrap();
+        let store = external("private").through_vpc_endpoint_service(service, None);
+        let id = kms.create_custom_key_store(store).await.unwrap();
+        kms.connect_custom_key_store(&id).await.unwrap();
+        until(&kms, &id, ConnectionState::Failed).await;
+        let described = kms.describe_custom_key_store(&id).await.unwrap();
+        assert_eq!(described.connection_error_code, Some(ConnectionErrorCode::XksProxyNotReachable));
     });
 }
