@@ -13,8 +13,8 @@ use crate::epoch;
 use crate::error::{Error, ErrorKind};
 use crate::store_id::StoreId;
 
-/// How many keys are looked at in one piece.
-const PIECE: usize = 1000;
+/// How many keys that are due are looked at.
+const DUE: usize = 1000;
 
 /// The key of this id.
 pub(crate) async fn find_key(ledger: &Ledger, timing: &Timing, id: &KeyId) -> Result<KeyRecord, Error> {
@@ -57,15 +57,17 @@ async fn list<R: Record>(
     Ok(Page::new(list, page.limit(), found, |row| row.record.id(), |row| row.record))
 }
 
-/// The stores of which keys are due to be deleted; as many as one look finds, so that a call of
-/// [`delete_due`](super::Keys::delete_due) on each may leave others for the next.
+/// The stores of which keys are due to be deleted, each to be asked for [`delete_due`](super::Keys::delete_due). One query,
+/// however many stores there are. `None` when so many keys are due that not all were looked at: every store may have some
+/// then, and those that cannot be deleted shall not hide the rest.
 pub(crate) async fn stores_with_keys_due(
     ledger: &Ledger,
     timing: &Timing,
-) -> Result<BTreeSet<StoreId>, Error> {
+) -> Result<Option<BTreeSet<StoreId>>, Error> {
     let now = epoch::millis(timing.clock.wall());
-    let due: Vec<Stored<KeyRecord>> = timing.bounded(ledger.due(None, now, PIECE)).await?;
-    Ok(due.into_iter().map(|key| key.record.store).collect())
+    let due: Vec<Stored<KeyRecord>> = timing.bounded(ledger.due(None, now, DUE + 1)).await?;
+    let all = due.len() <= DUE;
+    Ok(all.then(|| due.into_iter().map(|key| key.record.store).collect()))
 }
 
 impl From<AliasRecord> for Alias {
@@ -78,3 +80,6 @@ impl From<AliasRecord> for Alias {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

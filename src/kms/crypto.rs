@@ -236,7 +236,7 @@ impl Call<'_> {
         entry.backing_key(&reading.key.backing_key);
         entry.backing_key(&key.backing_key);
         let operation = &Operation::RE_ENCRYPT;
-        let plaintext = from.acting.open(operation, reading).await.map_err(|error| from.refused(error))?;
+        let plaintext = from.acting.open(operation, &reading).await.map_err(|error| from.refused(error))?;
         let context = request.destination_context;
         let ciphertext = to.acting.encrypt_under(&key, operation, plaintext.expose(), context).await;
         let ciphertext = ciphertext.map_err(|error| to.refused(error))?;

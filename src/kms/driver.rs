@@ -154,8 +154,11 @@ async fn rounds(shared: Arc<Shared>) {
 /// What is due now. What fails is tried again in the next round.
 async fn round(shared: &Shared) {
     let Ok(due) = stores_with_keys_due(&shared.ledger, &shared.timing()).await else { return };
-    for id in due {
-        let Some(slot) = shared.find(&id) else { continue };
+    let slots = match due {
+        Some(due) => due.iter().filter_map(|id| shared.find(id)).collect(),
+        None => shared.all_slots(),
+    };
+    for slot in slots {
         let view = slot.view_full();
         if let Ok(report) = view.keys(&slot).delete_due().await {
             shared.trail.deleted(&slot.id, shared.ledger.identity(), &report, shared.clock().wall());

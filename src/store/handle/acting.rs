@@ -43,3 +43,6 @@ impl<'h> Acting<'h> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -101,7 +101,7 @@ impl Handle {
         let acting = self.acting();
         let from = acting.reading(None, blob, source_context).await?;
         let to = acting.ready(destination).await?;
-        acting.re_encrypt(from, acting, &to, destination_context).await
+        acting.re_encrypt(&from, acting, &to, destination_context).await
     }
 
     /// A new data key: in the clear, to encrypt data with, and wrapped under a KMS key, to be stored beside the data.
@@ -203,15 +203,14 @@ impl Acting<'_> {
         context: &EncryptionContext,
     ) -> Result<Used<SecretBytes>, Error> {
         let reading = self.reading(key, blob, context).await?;
-        let key = Arc::clone(&reading.key);
-        let result = self.open(&Operation::DECRYPT, reading).await?;
-        Ok(Used { key, result })
+        let result = self.open(&Operation::DECRYPT, &reading).await?;
+        Ok(Used { key: reading.key, result })
     }
 
     /// Decrypts what was read, and encrypts it again where `destination` is, which may be another store.
     pub(crate) async fn re_encrypt(
         self,
-        reading: Reading<'_>,
+        reading: &Reading<'_>,
         destination: Acting<'_>,
         key: &ReadyKey,
         context: &EncryptionContext,
@@ -303,10 +302,10 @@ impl Acting<'_> {
     pub(crate) async fn open(
         self,
         operation: &Operation,
-        reading: Reading<'_>,
+        reading: &Reading<'_>,
     ) -> Result<SecretBytes, Error> {
         let Reading { blob, key, digest } = reading;
-        let aad = additional_authenticated_data(&digest);
+        let aad = additional_authenticated_data(digest);
         let ciphertext = blob.ciphertext();
         let decrypted = call!(self, operation, decrypt, |metadata| {
             let metadata = metadata.with_kms_key_arn(key.arn.as_str());
@@ -321,7 +320,7 @@ impl Acting<'_> {
         // The blob is one of ours in every bit, so that whatever is wrong now is the key manager's doing.
         let outer = decrypted.map_err(|error| named(error.of_the_key_manager()))?.plaintext;
         as_long_as(ciphertext.bytes.len(), outer.len()).map_err(named)?;
-        material.open(&blob, &digest, outer.expose()).map_err(|_| named(Error::wrong_plaintext()))
+        material.open(blob, digest, outer.expose()).map_err(|_| named(Error::wrong_plaintext()))
     }
 
     /// What can be found out about a blob without the key manager.

@@ -12,7 +12,8 @@ use crate::backend::{
     Backend as _, Change, CloudHsmClusterId, CloudHsmConfiguration, ConnectionErrorCode, StoreConfiguration,
     UriPath,
 };
-use crate::store::{AnyKeyStore, ConnectionState, Kept, Revision, StoreBuilder, TriedRevision, UpdateError};
+use crate::store::revision::TriedRevision;
+use crate::store::{AnyKeyStore, ConnectionState, Kept, Revision, StoreBuilder, UpdateError};
 use crate::{EncryptionContext, Error, ErrorKind, Handle, KeyId};
 
 fn path() -> UriPath {
