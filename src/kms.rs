@@ -121,7 +121,7 @@ pub use request::{
     AliasEntry, CreateCustomKeyStore, Decrypt, Decrypted, Encrypt, Encrypted, GenerateDataKey,
     GeneratedDataKey, ReEncrypt, ReEncrypted, ScheduledDeletion, StoreSecret,
 };
-pub use rules::{AuthorizationRequest, Authorizer, Decision};
+pub use rules::{AuthorizationRequest, Authorizer, Decision, InvalidRule, Rule, Rules};
 
 use std::fmt;
 use std::sync::Arc;
@@ -173,6 +173,12 @@ impl Kms {
     #[must_use]
     pub fn with_request_id(&self, request_id: RequestId) -> Self {
         Self { request_id: Some(request_id), ..self.clone() }
+    }
+
+    /// Whether anybody decides who may do what; if not, everybody may do everything.
+    #[must_use]
+    pub fn has_authorizer(&self) -> bool {
+        self.shared.authorizer.is_some()
     }
 
     /// Whose keys they are.

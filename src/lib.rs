@@ -94,12 +94,11 @@
 //!
 //! # What it does not do
 //!
-//! - **Answer AWS SDKs.** An endpoint that they talk to comes next.
 //! - **Hide the plaintext from a cluster.** Double encryption is for external key stores; in a CloudHSM key store the
 //!   key manager sees what [`KeyStore::encrypt`] is given.
 //! - **Choose a runtime for a store.** A store spawns nothing and logs nothing; its time comes from a
-//!   [`Clock`](clock::Clock), the default of which sleeps on a thread of its own. The XKS client and proxy need tokio,
-//!   and the proxy logs through `tracing`.
+//!   [`Clock`](clock::Clock), the default of which sleeps on a thread of its own. The XKS client and the
+//!   servers need tokio, and the servers log through `tracing`.
 //! - **Retry a connection by itself.** [`ConnectionErrorCode::is_transient`](backend::ConnectionErrorCode::is_transient)
 //!   says whether that makes sense; when and how often is yours to say.
 //!
@@ -114,7 +113,7 @@
 //! | [`catalog`] | where stores and keys are kept: in memory, in a file (feature `sqlite`), or where you implement it; [`Ledger`](catalog::Ledger), one that is open |
 //! | [`backend`] | the [`Backend`](backend::Backend) and [`Connection`](backend::Connection) traits, to implement or to mock |
 //! | [`backend::software`] | a key manager in memory that can be told to fail, on a script |
-//! | `api` | a server that AWS SDKs talk to (feature `kms-api`): what it stands on |
+//! | `api` | an endpoint that AWS SDKs talk to, over a [`kms::Kms`] (feature `kms-api`) |
 //! | `xks` | external key stores: the client of a proxy, and a proxy (features `xks`, `proxy`) |
 //! | `cloudhsm` | CloudHSM key stores: an HSM through its PKCS#11 library (feature `cloudhsm`) |
 //! | [`Sealer`], [`SealingKey`] | who protects what is kept on disk |
@@ -134,7 +133,7 @@
 //! | `conformance` | `backend::conformance` and `catalog::conformance`: the suites that every implementation of `Backend` and of `Catalog` should pass |
 //! | `xks` | on by default: `xks::XksProxy`, the client of an external key store proxy. Needs a tokio runtime |
 //! | `proxy` | `xks::proxy`: an external key store proxy over any connection |
-//! | `kms-api` | `api`: the server's side of AWS KMS's own protocol, so that AWS SDKs can use custom key stores. What is there is a server for any `tower` service: TLS, limits, timeouts, a graceful end. Needs a tokio runtime |
+//! | `kms-api` | `api`: an endpoint that speaks AWS KMS's own protocol, so that AWS SDKs can use custom key stores. Needs a tokio runtime |
 //! | `cloudhsm` | `cloudhsm::CloudHsmCluster`: an HSM, through the PKCS#11 library of its vendor, which is loaded when a store connects |
 //! | `sqlite` | `catalog::SqliteCatalog`: what is kept lies in a file. Compiles SQLite, for which a C compiler is needed |
 //! | `full` | all of them |
@@ -174,10 +173,6 @@ mod error;
 mod file;
 mod identity;
 #[cfg(any(feature = "xks", feature = "kms-api"))]
-#[cfg_attr(
-    not(feature = "xks"),
-    expect(dead_code, unused_imports, reason = "the server of the KMS protocol does not use it yet")
-)]
 mod json;
 mod key;
 mod primitive;
@@ -188,10 +183,6 @@ mod primitive;
 mod rate;
 mod secret;
 #[cfg(any(feature = "proxy", feature = "kms-api"))]
-#[cfg_attr(
-    not(feature = "proxy"),
-    expect(dead_code, reason = "nobody has bodies to read yet, or peers to limit")
-)]
 mod serve;
 #[cfg(any(feature = "xks", feature = "kms-api"))]
 #[cfg_attr(

@@ -8,6 +8,7 @@ mod client;
 mod connection;
 mod error;
 pub(crate) mod limit;
+pub(crate) mod log;
 mod options;
 mod peers;
 mod subject;

@@ -24,4 +24,6 @@ pub(crate) use authorization::claimed_access_key_id;
 pub(crate) use keys::SigningKeys;
 pub(crate) use scope::{Scope, Service};
 pub(crate) use sign::Signer;
+#[cfg(feature = "kms-api")]
+pub(crate) use verify::Refused;
 pub(crate) use verify::{Reason, SignedRequest, Unauthenticated, Verifier};

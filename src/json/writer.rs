@@ -5,6 +5,8 @@ use std::io::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+#[cfg(feature = "kms-api")]
+use serde::Serialize;
 
 use super::EncodedBody;
 use crate::secret::SecretBytes;
@@ -21,6 +23,7 @@ impl Writer {
     }
 
     /// Makes room before a secret is written: growing afterwards would leave a copy in freed memory.
+    #[cfg(feature = "xks")]
     pub(crate) fn reserve(&mut self, more: usize) {
         self.0.reserve(more);
     }
@@ -71,6 +74,36 @@ impl Writer {
         self.key(name);
         // Writing into memory cannot fail.
         let _infallible = write!(self.0, "{value}");
+    }
+
+    #[cfg(feature = "kms-api")]
+    pub(crate) fn boolean(&mut self, name: &str, value: bool) {
+        self.key(name);
+        self.0.extend_from_slice(if value { b"true" } else { b"false" });
+    }
+
+    /// Whatever serializes. For what is not secret: the buffer may grow on the way.
+    #[cfg(feature = "kms-api")]
+    pub(crate) fn value(&mut self, name: &str, value: &impl Serialize) {
+        self.key(name);
+        self.serialize(value);
+    }
+
+    /// The same as an entry of an array.
+    #[cfg(feature = "kms-api")]
+    pub(crate) fn entry_of(&mut self, value: &impl Serialize) {
+        self.separate();
+        self.serialize(value);
+    }
+
+    #[cfg(feature = "kms-api")]
+    fn serialize(&mut self, value: &impl Serialize) {
+        let start = self.0.len();
+        if serde_json::to_writer(&mut self.0, value).is_err() {
+            // No value of ours fails to serialize; whatever happens, a document stays one.
+            self.0.truncate(start);
+            self.0.extend_from_slice(b"null");
+        }
     }
 
     pub(crate) fn base64(&mut self, name: &str, bytes: &[u8]) {

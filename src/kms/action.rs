@@ -81,4 +81,27 @@ impl Action {
                 | Self::GenerateRandom
         )
     }
+
+    /// Whether it is about a KMS key, or can be.
+    #[must_use]
+    pub const fn concerns_key(self) -> bool {
+        !matches!(
+            self,
+            Self::CreateCustomKeyStore
+                | Self::ConnectCustomKeyStore
+                | Self::DisconnectCustomKeyStore
+                | Self::DescribeCustomKeyStores
+                | Self::UpdateCustomKeyStore
+                | Self::DeleteCustomKeyStore
+                | Self::CreateKey
+                | Self::ListKeys
+                | Self::GenerateRandom
+        )
+    }
+
+    /// Whether it is about a custom key store, or can be: that of a KMS key included.
+    #[must_use]
+    pub const fn concerns_store(self) -> bool {
+        !matches!(self, Self::CreateCustomKeyStore | Self::ListKeys)
+    }
 }

@@ -1,5 +1,6 @@
 //! What is the same for every call: who it is from, whether it may be, and that it is written down.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::Kms;
@@ -22,6 +23,8 @@ use crate::store_id::StoreId;
 pub(super) struct Subject {
     pub(super) key: Option<KeyId>,
     pub(super) store: Option<StoreId>,
+    /// Whether it names an alias: which key that is, and whether the caller may do this to it, shows when it is looked up.
+    by_alias: bool,
     /// What else was asked, none of it secret, by AWS's names.
     pub(super) parameters: Vec<(&'static str, String)>,
 }
@@ -43,7 +46,7 @@ impl Subject {
     pub(super) fn named(key: &KeyRef) -> Self {
         match key {
             KeyRef::Id(id) => Self::key(id),
-            KeyRef::Alias(name) => Self::none().alias(name),
+            KeyRef::Alias(name) => Self { by_alias: true, ..Self::none().alias(name) },
         }
     }
 
@@ -149,7 +152,8 @@ impl Kms {
 
     /// Whether the caller may do this to what it is about.
     async fn authorize_subject(&self, action: Action, subject: &Subject) -> Result<(), KmsError> {
-        if self.shared.authorizer.is_none() {
+        // One that names an alias is judged by `permitted`.
+        if self.shared.authorizer.is_none() || subject.by_alias {
             return Ok(());
         }
         let Some(id) = &subject.key else { return self.authorize(action, None, subject.store.as_ref()) };
@@ -170,16 +174,22 @@ impl Kms {
     ) -> Result<(), KmsError> {
         let Some(authorizer) = &self.shared.authorizer else { return Ok(()) };
         let principal = &self.caller.principal;
-        match authorizer.authorize(&AuthorizationRequest { principal, action, key, store }) {
-            Decision::Allow => Ok(()),
-            Decision::Deny => Err(self.denied(action, key)),
+        let request = AuthorizationRequest { principal, action, key, store };
+        match catch_unwind(AssertUnwindSafe(|| authorizer.authorize(&request))) {
+            Ok(Decision::Allow) => Ok(()),
+            Ok(Decision::Deny) => Err(self.denied(action)),
+            Err(panic) => {
+                // Its destructor is foreign code, and may panic in its turn.
+                std::mem::forget(panic);
+                Err(KmsError::new(Exception::KmsInternal, "who may do what could not be found out"))
+            }
         }
     }
 
+    /// Says nothing of the key: whether it is there is not for everybody to know.
     #[cold]
-    fn denied(&self, action: Action, key: Option<&KeyArn>) -> KmsError {
-        let on = key.map(|key| format!(" on {key}")).unwrap_or_default();
-        let message = format!("no rule lets {} call {action}{on}", self.caller.principal);
+    fn denied(&self, action: Action) -> KmsError {
+        let message = format!("no rule lets {} call {action} on this", self.caller.principal);
         KmsError::new(Exception::AccessDenied, message)
     }
 

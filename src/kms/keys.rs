@@ -222,9 +222,18 @@ impl Kms {
     ///
     /// Goes on when it is dropped, as long as there is a driver.
     pub async fn update_alias(&self, name: &AliasName, key: &KeyId) -> Result<(), KmsError> {
-        let name = name.clone();
-        on_key!(self, Action::UpdateAlias, Subject::key(key).alias(&name), |keys, key| keys
-            .take_alias(&name, &key))
+        let (name, id) = (name.clone(), *key);
+        let subject = Subject::key(key).alias(&name);
+        let work = move |kms: Self| async move {
+            let route = kms.shared.route(&id).await?;
+            if kms.has_authorizer() {
+                // From a key that the caller may not take it from it is not taken.
+                kms.permitted(Action::UpdateAlias, &name.clone().into()).await?;
+            }
+            let view = route.slot.view_full();
+            view.keys(&route.slot).take_alias(&name, &id).await.map_err(mapping::of_key)
+        };
+        self.manage(Action::UpdateAlias, subject, work).await
     }
 
     /// `DeleteAlias`. The key stays as it is.
@@ -238,11 +247,10 @@ impl Kms {
     /// Goes on when it is dropped, as long as there is a driver.
     pub async fn delete_alias(&self, name: &AliasName) -> Result<(), KmsError> {
         let name = name.clone();
-        let subject = Subject::none().alias(&name);
+        let subject = Subject::named(&name.clone().into());
         let work = |kms: Self| async move {
-            let (id, route) = kms.permitted(Action::DeleteAlias, &name.clone().into()).await?;
+            let (_, route) = kms.permitted(Action::DeleteAlias, &name.clone().into()).await?;
             let view = route.slot.view_full();
-            let _ = id;
             view.keys(&route.slot).delete_alias(&name).await.map_err(mapping::of_key)
         };
         self.manage(Action::DeleteAlias, subject, work).await

@@ -73,6 +73,7 @@ pub(crate) enum Reason {
 }
 
 /// What a server tells its callers apart that tells them something, as those of AWS do.
+#[cfg(any(test, feature = "kms-api"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refused {
     /// There is no signature: `MissingAuthenticationToken`.
@@ -97,10 +98,7 @@ impl Unauthenticated {
 }
 
 impl Reason {
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for the server of the KMS protocol, which does not verify yet")
-    )]
+    #[cfg(any(test, feature = "kms-api"))]
     pub(crate) const fn refused(self) -> Refused {
         match self {
             Self::NoAuthorization => Refused::Unsigned,
@@ -199,6 +197,12 @@ impl<'a> Claim<'a> {
     /// Who claims to have signed. May be anything: never more than a key to look up.
     pub(crate) const fn access_key_id(&self) -> &'a str {
         self.authorization.access_key_id
+    }
+
+    /// Whether the signature covers the header of this name, which is in lower case.
+    #[cfg(feature = "kms-api")]
+    pub(crate) fn covers(&self, header: &str) -> bool {
+        self.authorization.signed_headers().any(|signed| signed == header)
     }
 
     /// Checks that the signed headers are there, and the signature over them and the body with the keys of the access

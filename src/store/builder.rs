@@ -21,7 +21,7 @@ use crate::store_id::StoreId;
 impl KeyStore<Disconnected> {
     /// A store in memory alone, with this key manager behind it and the usual settings. Contacts nobody.
     ///
-    /// For tests, trials and [`CloudHSM`](CustomKeyStoreType::AwsCloudhsm) keys that are managed elsewhere.
+    /// For tests, trials and [`CloudHSM`](crate::backend::CustomKeyStoreType::AwsCloudhsm) keys that are managed elsewhere.
     ///
     /// <div class="warning">
     ///

@@ -15,6 +15,7 @@ mod errors;
 mod hostile;
 mod keys;
 mod kms;
+mod kms_rules;
 mod ledger;
 mod machine;
 mod recording;

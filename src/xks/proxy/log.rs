@@ -1,6 +1,5 @@
 //! The access log: one event of `tracing` for each request.
 
-use std::fmt::Write as _;
 use std::time::Instant;
 
 use http::StatusCode;
@@ -9,12 +8,10 @@ use tracing::Level;
 use super::Peer;
 use super::answer::Failure;
 use crate::clock::Clock;
+use crate::serve::log::{clean, listening, micros};
 use crate::xks::path::Route;
 use crate::xks::wire::ParsedMetadata;
 use crate::xks::{ErrorName, ProxyOperation};
-
-/// Of what a caller says, no more characters than an ARN may have go to the log.
-const MAX_LEN: usize = 2048;
 
 /// What is to be said of one request. Holds nothing that must not be seen: neither bodies nor headers get here.
 ///
@@ -107,11 +104,6 @@ impl<'a> Record<'a> {
     }
 }
 
-/// Whether anybody takes any of the events.
-fn listening() -> bool {
-    tracing::enabled!(Level::ERROR)
-}
-
 impl Drop for Record<'_> {
     fn drop(&mut self) {
         macro_rules! event {
@@ -151,27 +143,4 @@ impl Drop for Record<'_> {
 
 const fn tracing_str(operation: ProxyOperation) -> &'static str {
     operation.as_str()
-}
-
-fn micros(time: std::time::Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
-}
-
-/// Cut, and with whatever could end or forge a line escaped (XKS-P-150).
-fn clean(text: &str) -> String {
-    let mut clean = String::with_capacity(text.len().min(MAX_LEN));
-    for character in text.chars() {
-        if clean.len() >= MAX_LEN {
-            clean.push('…');
-            break;
-        }
-        // Of Unicode too much can turn, hide or break a line for a list of what is dangerous ever to be complete.
-        if character.is_ascii_graphic() || character == ' ' {
-            clean.push(character);
-        } else {
-            // Writing into memory cannot fail.
-            let _infallible = write!(clean, "{}", character.escape_default());
-        }
-    }
-    clean
 }
