@@ -5,76 +5,18 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::error::Unspecified;
 use criterion::Criterion;
 use custom_key_store::backend::software::KeyManager;
 use custom_key_store::backend::{
-    Backend, BackendError, BackingKeyId, Change, Ciphertext, Closed, ConnectReason, ConnectRequest,
-    Connection, ConnectionError, DecryptRequest, Decrypted, DescribeKeyRequest, EncryptRequest, Health,
-    HealthRequest, InitializationVector, InvalidChange, KeyDescription, KeySpec, KeyStatus, KeyUsages,
-    Operation, RequestId, RequestMetadata, StoreConfiguration,
+    Backend, BackingKeyId, ConnectReason, ConnectRequest, Connection, DescribeKeyRequest, EncryptRequest,
+    Operation, RequestId, RequestMetadata,
 };
 use custom_key_store::{Caller, Connected, EncryptionContext, KeyId, KeyStore, NewKey, StoreName};
+use custom_key_store_benches::null::{NullBackend, NullConnection};
 use custom_key_store_benches::{THREADS, criterion, group, measure, now};
-
-/// A key manager whose one connection was made before.
-#[derive(Debug)]
-struct NullBackend {
-    configuration: StoreConfiguration,
-    connection: Arc<dyn Connection>,
-}
-
-#[async_trait]
-impl Backend for NullBackend {
-    fn configuration(&self) -> StoreConfiguration {
-        self.configuration.clone()
-    }
-
-    fn reconfigured(&self, change: &Change) -> Result<Arc<dyn Backend>, InvalidChange> {
-        let configuration = change.apply_to(&self.configuration)?;
-        Ok(Arc::new(Self { configuration, connection: Arc::clone(&self.connection) }))
-    }
-
-    async fn connect(&self, _: &ConnectRequest) -> Result<Arc<dyn Connection>, ConnectionError> {
-        Ok(Arc::clone(&self.connection))
-    }
-}
-
-/// Answers at once and encrypts nothing.
-#[derive(Debug)]
-struct NullConnection {
-    iv: InitializationVector,
-}
-
-#[async_trait]
-impl Connection for NullConnection {
-    async fn describe_key(&self, request: &DescribeKeyRequest<'_>) -> Result<KeyDescription, BackendError> {
-        black_box(request);
-        Ok(KeyDescription::new(KeySpec::Aes256, KeyUsages::ENCRYPT_DECRYPT, KeyStatus::Enabled))
-    }
-
-    async fn encrypt(&self, request: &EncryptRequest<'_>) -> Result<Ciphertext, BackendError> {
-        black_box(request);
-        Ok(Ciphertext::new(request.plaintext.to_vec(), self.iv, [0; 16]))
-    }
-
-    async fn decrypt(&self, request: &DecryptRequest<'_>) -> Result<Decrypted, BackendError> {
-        black_box(request);
-        Ok(Decrypted::new(request.ciphertext.bytes.clone().into()))
-    }
-
-    async fn health(&self, request: &HealthRequest<'_>) -> Result<Health, BackendError> {
-        black_box(request);
-        Ok(Health::new("null", Vec::new()))
-    }
-
-    async fn close(&self) -> Result<Closed, BackendError> {
-        Ok(Closed::new())
-    }
-}
 
 fn connected(backend: impl Backend) -> Result<KeyStore<Connected>, Box<dyn Error>> {
     Ok(now!(KeyStore::ephemeral(StoreName::new("bench")?, backend).connect().into_future())?)
@@ -96,8 +38,7 @@ fn bare(connection: &Arc<dyn Connection>) -> &dyn Connection {
 }
 
 fn null(criterion: &mut Criterion, threads: usize) -> Result<(), Box<dyn Error>> {
-    let connection: Arc<dyn Connection> =
-        Arc::new(NullConnection { iv: InitializationVector::new(&[0; NONCE_LEN])? });
+    let connection: Arc<dyn Connection> = Arc::new(NullConnection::new()?);
     let configuration = KeyManager::new().configuration();
     let store = connected(NullBackend { configuration, connection: Arc::clone(&connection) })?;
     let handle = store.handle();

@@ -1,6 +1,7 @@
 //! What the benchmarks share: how an operation is timed, on one thread or on several that run it together.
 
 pub mod loopback;
+pub mod null;
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
