@@ -1,41 +1,12 @@
 //! The XKS proxy over loopback: what it adds to hyper's server that answers with a constant.
 //!
 //! The server has a thread of its own, whose computing time is measured, and the load another.
-#![expect(clippy::print_stdout, reason = "it reports")]
-
-use std::time::Duration;
 
 use custom_key_store::backend::XksProxyCredential;
 use custom_key_store_benches::loopback::{
-    Elsewhere, Exchange, Failure, IN_FLIGHT, Lane, Recorded, Throughput, Tls, Wire, constant, is_trial,
-    lanes, proxy, saturate,
+    Elsewhere, Failure, IN_FLIGHT, Recorded, Row, Tls, Wire, constant, lanes, proxy, take_turns,
 };
 use tokio::runtime::Builder;
-
-/// Each is long enough for thousands of requests, and there are enough of them for a median; rows take turns, so
-/// that what disturbs the machine for a while disturbs all.
-const ROUNDS: usize = 11;
-const ROUND: Duration = Duration::from_millis(150);
-
-/// A server under a load.
-struct Row {
-    name: &'static str,
-    lanes: Vec<Lane>,
-    exchange: Exchange,
-    seen: Vec<Throughput>,
-}
-
-impl Row {
-    /// The medians of rate and cost.
-    fn median(&self) -> Option<Throughput> {
-        let mut rates: Vec<_> = self.seen.iter().map(|seen| seen.rate).collect();
-        let mut costs: Vec<_> = self.seen.iter().map(|seen| seen.cost).collect();
-        rates.sort_by(f64::total_cmp);
-        costs.sort();
-        let middle = self.seen.len() / 2;
-        Some(Throughput { rate: *rates.get(middle)?, cost: *costs.get(middle)? })
-    }
-}
 
 async fn compare(server: &Elsewhere, wire: Wire, in_flight: usize) -> Result<(), Failure> {
     let tls = Tls::new()?;
@@ -53,32 +24,9 @@ async fn compare(server: &Elsewhere, wire: Wire, in_flight: usize) -> Result<(),
         ("encrypt 32 B, unverified", proxy, &unverified),
         ("encrypt 32 B, verified", proxy, &verified),
     ] {
-        let lanes = lanes(in_flight, address, wire, &tls).await?;
-        rows.push(Row { name, lanes, exchange: exchange.clone(), seen: Vec::new() });
+        rows.push(Row::new(name, lanes(in_flight, address, wire, &tls).await?, exchange.clone()));
     }
-    let (rounds, round) = if is_trial() { (1, Duration::ZERO) } else { (ROUNDS, ROUND) };
-    for row in &mut rows {
-        saturate(server, &mut row.lanes, &row.exchange, round).await?;
-    }
-    for _ in 0..rounds {
-        for row in &mut rows {
-            row.seen.push(saturate(server, &mut row.lanes, &row.exchange, round).await?);
-        }
-    }
-
-    let title = format!("server, {wire}, {in_flight} in flight");
-    println!("{title:<36}{:>12}{:>16}{:>14}", "requests/s", "CPU per request", "above hyper");
-    let floor = rows.first().and_then(Row::median).map(|floor| floor.cost);
-    for row in &rows {
-        let Some(Throughput { rate, cost }) = row.median() else { continue };
-        let above = floor.map(|floor| microseconds(cost) - microseconds(floor)).unwrap_or_default();
-        println!("  {:<34}{rate:>12.0}{:>13.2} µs{above:>11.2} µs", row.name, microseconds(cost));
-    }
-    Ok(())
-}
-
-fn microseconds(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e6
+    take_turns(server, &format!("server, {wire}, {in_flight} in flight"), rows).await
 }
 
 fn main() -> Result<(), Failure> {

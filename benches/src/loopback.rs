@@ -10,12 +10,14 @@ mod exchange;
 mod lane;
 mod saturate;
 mod server;
+mod turns;
 mod wire;
 
 pub use exchange::{Call, Exchange, Recorded, connect, settings};
 pub use lane::{Lane, lanes};
 pub use saturate::{Throughput, saturate};
-pub use server::{Elsewhere, constant, proxy, proxy_over};
+pub use server::{Elsewhere, always, constant, proxy, proxy_over};
+pub use turns::{Row, take_turns};
 pub use wire::{Tls, Wire};
 
 use std::error::Error;

@@ -92,7 +92,15 @@ pub async fn proxy_over(
 /// hyper's server, which answers a health check and, to whatever else is asked, a verified encryption, with the bytes
 /// that were recorded.
 pub async fn constant(recorded: &Recorded, wire: Wire, acceptor: TlsAcceptor) -> Result<SocketAddr, Failure> {
-    let answers = (recorded.health.answer.clone(), recorded.verified.answer.clone());
+    always((recorded.health.answer.clone(), recorded.verified.answer.clone()), wire, acceptor).await
+}
+
+/// hyper's server, which answers the first to a health check, and the second to whatever else is asked.
+pub async fn always(
+    answers: (Bytes, Bytes),
+    wire: Wire,
+    acceptor: TlsAcceptor,
+) -> Result<SocketAddr, Failure> {
     let (listener, address) = listen().await?;
     tokio::spawn(async move {
         while let Ok((socket, _)) = listener.accept().await {
