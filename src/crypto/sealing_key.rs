@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::root::RootKey;
 use super::sealed::{self, Unsealable};
 use super::sealer::{SealError, SealErrorKind, Sealer};
-use crate::file::folder_missing;
+use crate::file::{folder_missing, sync_directory};
 use crate::primitive::KEY_LEN;
 use crate::secret::SecretBytes;
 
@@ -174,14 +174,7 @@ fn new_private(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
-/// Makes the name of a new file durable, which its content alone is not.
-#[cfg(unix)]
-fn sync_directory(path: &Path) -> io::Result<()> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    File::open(parent.unwrap_or_else(|| Path::new(".")))?.sync_all()
-}
-
-// Elsewhere the permissions of a new file are those of its directory, and so is its durability.
+// Elsewhere the permissions of a new file are those of its directory.
 #[cfg(not(unix))]
 fn is_private(_: &File) -> io::Result<bool> {
     Ok(true)
@@ -190,11 +183,6 @@ fn is_private(_: &File) -> io::Result<bool> {
 #[cfg(not(unix))]
 fn new_private(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).open(path)
-}
-
-#[cfg(not(unix))]
-fn sync_directory(_: &Path) -> io::Result<()> {
-    Ok(())
 }
 
 #[async_trait]

@@ -11,10 +11,10 @@ use sqlx::{ConnectOptions as _, Connection as _};
 use super::bodies::PAGE;
 use super::connection::{bounded, run, scalar};
 use super::failure::failure;
-use super::lease::{self, Lease};
+use super::lease;
 use super::{SqliteCatalog, schema};
 use crate::catalog::error::{CatalogError, CatalogErrorKind as Kind};
-use crate::file::folder_missing;
+use crate::file::{Lease, folder_missing, private};
 
 /// How long a writer waits for somebody who reads, and a reader for somebody who recovers the file.
 const BUSY: Duration = Duration::from_secs(1);
@@ -77,10 +77,10 @@ impl SqliteBuilder {
         if let Some(error) = folder_missing(&path) {
             return Err(lease::failure(error));
         }
-        let lease = Lease::take(&path)?;
+        let lease = lease::take(&path)?;
         // Empty is what a creation leaves that was cut short: SQLite fills the file in one step.
         let unfinished = || fs::metadata(&path).is_ok_and(|there| there.is_file() && there.len() == 0);
-        let create = match lease::private(OpenOptions::new().write(true).create_new(true)).open(&path) {
+        let create = match private(OpenOptions::new().write(true).create_new(true)).open(&path) {
             Ok(_) => true,
             Err(_) if unfinished() => true,
             Err(error) if or_open && error.kind() == io::ErrorKind::AlreadyExists => {
@@ -104,7 +104,7 @@ impl SqliteBuilder {
 
     async fn open_at(&self, path: &Path) -> Result<SqliteCatalog, CatalogError> {
         let path = existing(path)?;
-        let lease = Lease::take(&path)?;
+        let lease = lease::take(&path)?;
         self.own(path, lease, false).await
     }
 
