@@ -26,7 +26,7 @@ mod error;
 pub use error::{CatalogError, CatalogErrorKind};
 
 mod ledger;
-pub(crate) use ledger::{Claim, Record, Stored};
+pub(crate) use ledger::{AuditClaim, Claim, Record, Stored};
 pub use ledger::{Ledger, Verification};
 
 mod mac;

@@ -118,6 +118,7 @@
 //! | `cloudhsm` | CloudHSM key stores: an HSM through its PKCS#11 library (feature `cloudhsm`) |
 //! | [`Sealer`], [`SealingKey`] | who protects what is kept on disk |
 //! | [`envelope`] | data of your own under data keys: records, streams, a cache of data keys |
+//! | [`audit`] | the audit trail: records, sinks, a log whose lines are chained, and its verifier |
 //! | [`clock`] | where time comes from, and a clock for tests |
 //! | [`RateLimit`] | how many requests there may be in a second, and at once |
 //! | [`Error`] | what can go wrong when a store is used |

@@ -18,7 +18,7 @@ pub struct AuditError {
 struct Detail {
     file: Option<PathBuf>,
     line: Option<u64>,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 /// What went wrong, with what to do.
@@ -40,10 +40,10 @@ pub enum AuditErrorKind {
     /// There is no such file, or no folder to make one in.
     NotFound,
     /// The file has fewer lines than were written to it, or is gone. Find out who took them away; then
-    /// begin a new file, which says so.
+    /// [begin a new file](super::AuditLogBuilder::begin_anew), which says so.
     CutOff,
     /// A line is not as it was written, or not of this log. Find out who changed it; then
-    /// begin a new file, which says so.
+    /// [begin a new file](super::AuditLogBuilder::begin_anew), which says so.
     Altered,
 }
 
@@ -57,8 +57,19 @@ impl AuditError {
     /// An error of this kind with its cause.
     #[must_use]
     pub fn caused_by(kind: AuditErrorKind, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        let detail = Detail { source: Some(source.into()), ..Detail::default() };
+        let detail = Detail { source: Some(Arc::from(source.into())), ..Detail::default() };
         Self { kind, detail: Some(Arc::new(detail)) }
+    }
+
+    /// The same error about a file.
+    pub(super) fn of_file(self, file: PathBuf) -> Self {
+        self.at(file, None)
+    }
+
+    /// The same error about a line of a file, counted from 1.
+    pub(super) fn at(self, file: PathBuf, line: Option<u64>) -> Self {
+        let source = self.detail.as_ref().and_then(|detail| detail.source.clone());
+        Self { kind: self.kind, detail: Some(Arc::new(Detail { file: Some(file), line, source })) }
     }
 
     /// What went wrong.
@@ -98,7 +109,6 @@ impl fmt::Display for AuditError {
 
 impl StdError for AuditError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        let source = self.detail.as_ref()?.source.as_deref()?;
-        Some(source)
+        self.detail.as_ref()?.source.as_deref().map(|source| source as &(dyn StdError + 'static))
     }
 }

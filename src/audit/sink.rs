@@ -20,7 +20,8 @@ pub enum OnFailure {
     Continue,
 }
 
-/// Takes the lines of an audit trail: a file of the crate's own, or something of an application's.
+/// Takes the lines of an audit trail: a file of the crate's own, an [`AuditLog`](super::AuditLog), or something of an
+/// application's.
 ///
 /// A sink does not decide what happens to operations whose lines it cannot take: that is for
 /// [`AuditTrail`](super::AuditTrail), which asks it before each operation.

@@ -3,10 +3,12 @@
 use std::any::Any;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use zeroize::Zeroizing;
 
 use super::contract::Catalog;
 use super::edit::Edit;
@@ -15,7 +17,7 @@ use super::mac::MacKey;
 use super::memory::MemoryCatalog;
 use super::root::Root;
 use super::row::{Row, Table};
-use crate::crypto::{RootKey, Sealer, Unsealable, seal, unseal};
+use crate::crypto::{KEY_LEN, RootKey, Sealer, Unsealable, seal, unseal};
 use crate::identity::Identity;
 use crate::secret::SecretBytes;
 use crate::store_id::StoreId;
@@ -60,6 +62,8 @@ struct Inner {
     claimed: Mutex<HashSet<StoreId>>,
     /// What all who have to do with a store share, be they left over from before it was opened again.
     shared: Mutex<SharedByStore>,
+    /// Whether somebody has the audit log.
+    audited: AtomicBool,
 }
 
 #[derive(Default)]
@@ -194,7 +198,14 @@ impl Ledger {
     }
 
     pub(super) fn assemble(catalog: Box<dyn Catalog>, identity: Identity, keys: Keys) -> Self {
-        Self(Arc::new(Inner { catalog, identity, keys, claimed: Mutex::default(), shared: Mutex::default() }))
+        Self(Arc::new(Inner {
+            catalog,
+            identity,
+            keys,
+            claimed: Mutex::default(),
+            shared: Mutex::default(),
+            audited: AtomicBool::new(false),
+        }))
     }
 
     pub(super) fn catalog(&self) -> &dyn Catalog {
@@ -281,6 +292,16 @@ impl Ledger {
         } else {
             Err(CatalogError::at(CatalogErrorKind::InUse, Table::Stores, id.as_str()))
         }
+    }
+
+    /// Takes the audit log, of which there is one; `None` while somebody else has it.
+    pub(crate) fn claim_audit(&self) -> Option<AuditClaim> {
+        (!self.0.audited.swap(true, Ordering::AcqRel)).then(|| AuditClaim { ledger: self.clone() })
+    }
+
+    /// The key of the codes of an audit log.
+    pub(crate) fn audit_key(&self) -> Zeroizing<[u8; KEY_LEN]> {
+        self.0.keys.root.derive("custom-key-store audit chain v1", &[])
     }
 
     /// What all who have to do with a store share: what `make` gives, unless somebody has it still.
@@ -397,6 +418,17 @@ pub(crate) struct Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         self.ledger.0.claimed.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+    }
+}
+
+/// The audit log is somebody's, until this is dropped.
+pub(crate) struct AuditClaim {
+    ledger: Ledger,
+}
+
+impl Drop for AuditClaim {
+    fn drop(&mut self) {
+        self.ledger.0.audited.store(false, Ordering::Release);
     }
 }
 

@@ -46,6 +46,8 @@ tables! {
     Tags = "tags",
     /// Keys in a key manager that nothing refers to, not yet or not any more; they belong to their store.
     Orphans = "orphans",
+    /// Where the audit log ends.
+    Audit = "audit",
 }
 
 impl Table {

@@ -6,5 +6,13 @@
     reason = "helpers of tests are tests, which clippy.toml does not know"
 )]
 
+mod crashing;
+mod faults;
+mod hostile;
+mod log;
+mod opening;
 mod record;
+mod support;
+mod tampering;
 mod trail;
+mod waiting;

@@ -10,7 +10,8 @@ use crate::catalog::error::{CatalogError, CatalogErrorKind as Kind};
 /// Each brings a file from the version before to that of its number. One that was released is never changed: there are
 /// files that were made by it. Those of [`Table`](crate::catalog::Table) that a release adds need a new number too, so
 /// that the release before does not open what it cannot read.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_rows.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("migrations/0001_rows.sql"), include_str!("migrations/0002_audit.sql")];
 
 /// The version that this release reads and writes; 0 is an empty file.
 pub(super) const LATEST: usize = MIGRATIONS.len();
@@ -66,7 +67,10 @@ mod tests {
     /// A released migration is history. A new one gets a line here; no line ever changes.
     #[test]
     fn migrations_are_what_they_were() {
-        let hashes = ["92237247fe99b4e02fddbf1ee3506f1434d9cbf6a50fea1a680565fe2565abf9"];
+        let hashes = [
+            "92237247fe99b4e02fddbf1ee3506f1434d9cbf6a50fea1a680565fe2565abf9",
+            "d8de3a5adf72a3d302c9f26da48f7d6408b9476dc7c91d291a33e804d6dfc5b2",
+        ];
         let found: Vec<_> =
             MIGRATIONS.iter().map(|sql| hex(digest(&SHA256, sql.as_bytes()).as_ref())).collect();
         assert_eq!(found, hashes);

@@ -99,17 +99,36 @@ fn a_newer_schema_is_refused_and_left_alone() {
         let path = folder.path().join("catalogue");
         let rows = filled(&path).await;
         let mut bytes = fs::read(&path).unwrap();
-        assert_eq!(bytes[60..64], [0, 0, 0, 1], "the version is where SQLite keeps it");
-        bytes[63] = 2;
+        assert_eq!(bytes[60..64], [0, 0, 0, 2], "the version is where SQLite keeps it");
+        bytes[63] = 3;
         fs::write(&path, &bytes).unwrap();
         assert_eq!(SqliteCatalog::open(&path).await.unwrap_err().kind(), Kind::NewerSchema);
         assert_eq!(SqliteCatalog::open_read_only(&path).await.unwrap_err().kind(), Kind::NewerSchema);
         assert!(fs::read(&path).unwrap() == bytes);
         // The release that made it finds everything.
-        bytes[63] = 1;
+        bytes[63] = 2;
         fs::write(&path, &bytes).unwrap();
         let catalog = SqliteCatalog::open(&path).await.unwrap();
         assert_eq!(everything(&catalog).await.unwrap()[0], rows);
+    });
+}
+
+/// The second brought a table, and nothing of the shape.
+#[test]
+fn a_file_of_the_first_release_is_brought_up_to_date() {
+    block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("catalogue");
+        let rows = filled(&path).await;
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[63] = 1;
+        fs::write(&path, &bytes).unwrap();
+        let error = SqliteCatalog::open_read_only(&path).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::ReadOnly, "who only looks leaves it as it is");
+        let catalog = SqliteCatalog::open(&path).await.unwrap();
+        assert_eq!(everything(&catalog).await.unwrap()[0], rows);
+        catalog.close().await.unwrap();
+        assert_eq!(fs::read(&path).unwrap()[60..64], [0, 0, 0, 2]);
     });
 }
 

@@ -1,0 +1,1 @@
+-- Rows of the table "audit" come to be: a release that does not know them keeps away.
