@@ -9,6 +9,8 @@ use custom_key_store::xks::Region;
 use custom_key_store::xks::proxy::RateLimit;
 use serde::Deserialize;
 
+use crate::folder;
+
 /// What is served without a file: a key of every kind.
 const DEMO: &str = r#"
 [[tenant]]
@@ -31,6 +33,9 @@ pub(crate) struct Settings {
     #[serde(default)]
     pub(crate) allow_plain_http_beyond_loopback: bool,
     pub(crate) sealing_key: Option<PathBuf>,
+    /// Where everything is that the file says nothing of.
+    #[serde(skip)]
+    pub(crate) folder: Option<PathBuf>,
     #[serde(default)]
     pub(crate) limits: Limits,
     pub(crate) tls: Option<Tls>,
@@ -145,25 +150,34 @@ const fn yes() -> bool {
 }
 
 pub(crate) fn settings() -> Result<Settings, Box<dyn Error>> {
-    let (mut config, mut listen) = (DEMO.to_owned(), None);
+    let (mut config, mut listen, mut folder) = (None, None, None);
     let mut arguments = std::env::args().skip(1);
     while let Some(flag) = arguments.next() {
         let mut value = || arguments.next().ok_or_else(|| format!("{flag} needs a value"));
         match &*flag {
             "--config" => {
                 let path = value()?;
-                config = std::fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
+                config = Some(std::fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?);
             }
             "--listen" => listen = Some(value()?),
+            "--folder" => folder = Some(PathBuf::from(value()?)),
             "--log" => tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init(),
-            _ => return Err(format!("{flag} is none of --config, --listen and --log").into()),
+            _ => return Err(format!("{flag} is none of --config, --folder, --listen and --log").into()),
         }
     }
+    if config.is_some() && folder.is_some() {
+        return Err("--config says itself where its files are: it takes no --folder".into());
+    }
+    let config = config.unwrap_or_else(|| DEMO.to_owned());
     let mut settings: Settings = toml::from_str(&config).map_err(|error| {
         // The error itself would show the line, and with it the bytes of a key.
         let before = error.span().and_then(|span| config.get(..span.start)).unwrap_or_default();
         format!("line {} of the configuration: {}", before.matches('\n').count() + 1, error.message())
     })?;
     settings.listen = listen.unwrap_or(settings.listen);
+    if let Some(folder) = &folder {
+        folder::keep_in(folder, &mut settings)?;
+    }
+    settings.folder = folder;
     Ok(settings)
 }

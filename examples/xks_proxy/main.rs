@@ -2,8 +2,14 @@
 //!
 //! ```text
 //! cargo run --example xks_proxy                       # plain HTTP on loopback, a new credential, one key of each kind
+//! cargo run --example xks_proxy -- --folder xks-data  # the same keys over HTTPS, and all of it is kept
 //! cargo run --example xks_proxy -- --config proxy.toml --listen 127.0.0.1:8443 --log
 //! ```
+//!
+//! With `--folder` it is `proxy.example.com`, by a certificate that it makes at its first start. In the folder are then
+//! `root.pem`, whom its clients have to trust; `store.json`, which is what `CreateCustomKeyStore` takes for a store on this
+//! proxy, its credential among it; and what the proxy itself needs to be the same at its next start: `proxy.pem`, `proxy.key`,
+//! `keys.sealed` and `sealing.key`.
 //!
 //! With `--log` each request is a line on standard error. Software keys live in the memory of this process, where an HSM
 //! would keep them to itself: a key manager to test with. They are gone when the process ends, unless they are kept in a
@@ -53,6 +59,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "an example shows what happens")]
 
 mod config;
+mod folder;
 mod key_file;
 mod tenant;
 
@@ -106,13 +113,24 @@ async fn run() -> Result<(), Box<dyn Error>> {
     };
     for tenant in settings.tenant {
         let path = tenant.path.clone();
-        let made = tenant_of(tenant, sealer.clone(), &format!("{scheme}://{address}")).await;
+        let base = match &settings.folder {
+            None => format!("{scheme}://{address}"),
+            Some(folder) => folder::curl_base(folder, address),
+        };
+        let made = tenant_of(tenant, sealer.clone(), &base).await;
         builder = builder.tenant(made.map_err(|error| InTenant { path, error })?);
     }
     let (serving, handle) = serve(listener, builder.build()?, options);
     println!(
         "serving at {scheme}://{address}; for load balancers GET {scheme}://{address}/ping; Ctrl-C ends it"
     );
+    if let Some(folder) = &settings.folder {
+        println!(
+            "  cargo run --example kms_server -- --connect-to {}={address} --trust-root {}",
+            folder::HOST,
+            folder.join("root.pem").display()
+        );
+    }
     tokio::spawn(async move {
         if tokio::signal::ctrl_c().await.is_ok() {
             handle.shut_down();

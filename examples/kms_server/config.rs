@@ -1,0 +1,216 @@
+//! What the configuration can say. The table in `main.rs` says what each member is.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+
+use custom_key_store::backend::{AccountId, BackingKeyId, CloudHsmClusterId};
+use custom_key_store::kms::Rules;
+use custom_key_store::{Identity, Partition, RateLimit, Region};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Settings {
+    pub(crate) listen: Option<String>,
+    #[serde(default)]
+    pub(crate) allow_plain_http_beyond_loopback: bool,
+    #[serde(default = "folder")]
+    pub(crate) folder: PathBuf,
+    pub(crate) catalog: Option<PathBuf>,
+    pub(crate) sealing_key: Option<PathBuf>,
+    pub(crate) audit_log: Option<PathBuf>,
+    #[serde(default)]
+    pub(crate) serve_without_audit: bool,
+    /// Whether to check what is kept, instead.
+    #[serde(skip)]
+    pub(crate) verify: bool,
+    pub(crate) software: Option<Vec<BackingKeyId>>,
+    pub(crate) identity: Option<IdentitySettings>,
+    pub(crate) tls: Option<Tls>,
+    #[serde(default)]
+    pub(crate) limits: Limits,
+    #[serde(default)]
+    pub(crate) quotas: Quotas,
+    #[serde(default)]
+    pub(crate) external: External,
+    #[serde(default)]
+    pub(crate) cluster: Vec<Cluster>,
+    #[serde(default)]
+    pub(crate) caller: Vec<CallerSettings>,
+    pub(crate) rules: Option<Rules>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct IdentitySettings {
+    partition: Partition,
+    region: Region,
+    account: AccountId,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Tls {
+    pub(crate) certificate: PathBuf,
+    pub(crate) private_key: PathBuf,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Limits {
+    pub(crate) connections: Option<usize>,
+    pub(crate) connections_per_peer: Option<usize>,
+    pub(crate) peer_rate: Option<Rate>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Quotas {
+    pub(crate) crypto: Option<Rate>,
+    #[serde(default)]
+    pub(crate) unlimited_crypto: bool,
+    pub(crate) stores: Option<usize>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Rate {
+    per_second: NonZeroU32,
+    burst: Option<NonZeroU32>,
+}
+
+impl From<Rate> for RateLimit {
+    fn from(rate: Rate) -> Self {
+        Self::per_second(rate.per_second).burst(rate.burst.unwrap_or(rate.per_second))
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct External {
+    pub(crate) connect_to: BTreeMap<String, SocketAddr>,
+    pub(crate) trust_roots: Vec<PathBuf>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Cluster {
+    pub(crate) id: CloudHsmClusterId,
+    pub(crate) library: PathBuf,
+    pub(crate) token: String,
+    pub(crate) trust_anchor: Option<PathBuf>,
+    pub(crate) user: Option<String>,
+    #[serde(default)]
+    pub(crate) aws_cloudhsm: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CallerSettings {
+    pub(crate) principal: String,
+    pub(crate) credentials_file: PathBuf,
+}
+
+fn folder() -> PathBuf {
+    "kms-data".into()
+}
+
+impl Settings {
+    pub(crate) fn catalog(&self) -> PathBuf {
+        self.catalog.clone().unwrap_or_else(|| self.folder.join("catalog.sqlite"))
+    }
+
+    pub(crate) fn sealing_key(&self) -> PathBuf {
+        self.sealing_key.clone().unwrap_or_else(|| self.folder.join("sealing.key"))
+    }
+
+    /// That of a new catalogue.
+    pub(crate) fn identity(&self) -> Result<Identity, Box<dyn Error>> {
+        Ok(match &self.identity {
+            Some(IdentitySettings { partition, region, account }) => {
+                Identity::new(partition.clone(), region.clone(), account.clone())
+            }
+            // The account of AWS's examples.
+            None => Identity::new(
+                Partition::new("aws")?,
+                Region::new("us-east-1")?,
+                AccountId::new("111122223333")?,
+            ),
+        })
+    }
+}
+
+/// What flags say.
+#[derive(Default)]
+struct Flags {
+    config: Option<String>,
+    listen: Option<String>,
+    folder: Option<PathBuf>,
+    audit_log: Option<PathBuf>,
+    connect_to: Vec<(String, SocketAddr)>,
+    trust_roots: Vec<PathBuf>,
+    software: bool,
+    verify: bool,
+}
+
+pub(crate) fn settings() -> Result<Settings, Box<dyn Error>> {
+    let flags = flags(std::env::args().skip(1))?;
+    let mut settings = parsed(flags.config.as_deref().unwrap_or_default())?;
+    settings.listen = flags.listen.or(settings.listen);
+    settings.folder = flags.folder.unwrap_or(settings.folder);
+    settings.verify = flags.verify;
+    settings.audit_log = flags.audit_log.or(settings.audit_log);
+    settings.external.connect_to.extend(flags.connect_to);
+    settings.external.trust_roots.extend(flags.trust_roots);
+    if flags.software && settings.software.is_none() {
+        settings.software = Some(vec![BackingKeyId::new("usable")?]);
+    }
+    Ok(settings)
+}
+
+fn flags(mut arguments: impl Iterator<Item = String>) -> Result<Flags, Box<dyn Error>> {
+    let mut flags = Flags::default();
+    while let Some(flag) = arguments.next() {
+        let mut value = || arguments.next().ok_or_else(|| format!("{flag} needs a value"));
+        match &*flag {
+            "--config" => {
+                let path = value()?;
+                let config = std::fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
+                flags.config = Some(config);
+            }
+            "--listen" => flags.listen = Some(value()?),
+            "--folder" => flags.folder = Some(value()?.into()),
+            "--audit-log" => flags.audit_log = Some(value()?.into()),
+            "--connect-to" => {
+                let text = value()?;
+                let (host, address) = text
+                    .split_once('=')
+                    .ok_or_else(|| format!("--connect-to {text}: it is HOST=ADDRESS:PORT"))?;
+                let address = address.parse().map_err(|error| format!("--connect-to {text}: {error}"))?;
+                flags.connect_to.push((host.to_owned(), address));
+            }
+            "--trust-root" => flags.trust_roots.push(value()?.into()),
+            "--software" => flags.software = true,
+            "--verify" => flags.verify = true,
+            "--log" => tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init(),
+            _ => {
+                return Err(format!(
+                    "{flag} is none of --config, --listen, --folder, --audit-log, --connect-to, --trust-root, --software, \
+                     --verify and --log"
+                )
+                .into());
+            }
+        }
+    }
+    Ok(flags)
+}
+
+fn parsed(config: &str) -> Result<Settings, Box<dyn Error>> {
+    Ok(toml::from_str(config).map_err(|error| {
+        let before = error.span().and_then(|span| config.get(..span.start)).unwrap_or_default();
+        format!("line {} of the configuration: {}", before.matches('\n').count() + 1, error.message())
+    })?)
+}

@@ -1,0 +1,71 @@
+//! What outlives the process: the catalogue, and the key that it is sealed under.
+
+use std::error::Error;
+use std::fs::DirBuilder;
+use std::path::Path;
+
+use custom_key_store::SealingKey;
+use custom_key_store::audit::{AuditLog, AuditSink as _};
+use custom_key_store::catalog::{Ledger, SqliteCatalog};
+
+use crate::config::Settings;
+
+pub(crate) async fn ledger(settings: &Settings) -> Result<Ledger, Box<dyn Error>> {
+    make_folder(&settings.folder).map_err(|error| format!("{}: {error}", settings.folder.display()))?;
+    let catalog = settings.catalog();
+    let sealer = sealing_key(&settings.sealing_key(), &catalog)?;
+    let identity = settings.identity()?;
+    let opened = SqliteCatalog::open_or_create(&catalog).await?;
+    let ledger = Ledger::open_or_create(opened, &sealer, identity.clone()).await?;
+    let found = ledger.identity();
+    if settings.identity.is_some() && *found != identity {
+        return Err(format!(
+            "{}: the catalogue is that of partition {}, region {} and account {}, not of those in [identity]",
+            catalog.display(),
+            found.partition,
+            found.region,
+            found.account
+        )
+        .into());
+    }
+    Ok(ledger)
+}
+
+/// Checks every row of the catalogue, and every line of the audit log; says what it found, and closes both.
+pub(crate) async fn verify(ledger: &Ledger, settings: &Settings) -> Result<(), Box<dyn Error>> {
+    let rows = ledger.verify().await?;
+    println!("catalogue: {} rows, {} of them altered", rows.rows, rows.altered.len());
+    let mut is_intact = rows.altered.is_empty();
+    if let Some(path) = &settings.audit_log {
+        let log = AuditLog::open(ledger, path).await?;
+        let report = log.verify().await?;
+        log.close().await?;
+        println!("audit log: {report}");
+        is_intact &= report.is_intact();
+    }
+    ledger.close().await?;
+    if is_intact { Ok(()) } else { Err("what is kept is not as it was written".into()) }
+}
+
+/// A new sealing key is for a new catalogue only: of one that is there it opens nothing.
+fn sealing_key(path: &Path, catalog: &Path) -> Result<SealingKey, Box<dyn Error>> {
+    Ok(match SealingKey::from_file(path) {
+        // What cannot be looked at may be there.
+        Err(error) if error.is_not_found() && matches!(catalog.try_exists(), Ok(false)) => {
+            SealingKey::create_file(path)?
+        }
+        found => found?,
+    })
+}
+
+/// For its owner alone.
+fn make_folder(path: &Path) -> std::io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::DirBuilderExt as _;
+        builder.mode(0o700);
+    }
+    builder.create(path)
+}

@@ -1,0 +1,246 @@
+//! A whole endpoint of AWS KMS with custom key stores: AWS's command-line client and SDKs use it with no change but its URL.
+//!
+//! ```text
+//! cargo run --example kms_server                      # plain HTTP on loopback, its files in ./kms-data
+//! cargo run --example kms_server -- --config kms.toml --listen 127.0.0.1:8443 --log
+//! cargo run --example kms_server -- --connect-to proxy.example.com=127.0.0.1:8000 --trust-root xks-data/root.pem
+//! ```
+//!
+//! It says what to put into the environment of a client. With `--log` each request, and what becomes of each connection,
+//! is a line on standard error. Flags that may be given again: `--connect-to HOST=ADDRESS:PORT` and `--trust-root FILE`;
+//! others: `--folder`, `--listen`, `--audit-log FILE`; `--software`, which has every store be one of a key manager in memory
+//! with one key, `usable`; and `--verify`, which checks catalogue and audit log instead of serving anybody. Ctrl-C or SIGTERM ends it: requests in flight are answered, stores say goodbye to their key
+//! managers, and those that were connected are connected again at the next start.
+//!
+//! All that the configuration can say, with what holds where it is silent:
+//!
+//! ```toml
+//! # listen = "127.0.0.1:8080"           # absent: the first of the ports 8080 to 8089 of 127.0.0.1 that is free
+//! # allow_plain_http_beyond_loopback = false
+//! # folder = "kms-data"                 # where the files are that are named nowhere; made if it is not there
+//! # catalog = "kms-data/catalog.sqlite"
+//! # sealing_key = "kms-data/sealing.key"   # made when there is neither it nor a catalogue; keep it elsewhere
+//! # audit_log = "kms-data/audit.jsonl"  # absent: none
+//! # serve_without_audit = false         # boolean: whether to go on when its medium is full or fails; or else calls are refused
+//! # software = ["usable"]               # for tests: a key manager in memory, with these external keys, serves every store that
+//! #                                     # nothing below knows; absent: such stores are refused
+//!
+//! # [identity]                          # of a new catalogue; one that is there has to have the same
+//! # partition = "aws"
+//! # region = "us-east-1"
+//! # account = "111122223333"
+//!
+//! # [tls]                               # absent: plain HTTP
+//! # certificate = "chain.pem"
+//! # private_key = "key.pem"
+//!
+//! # [limits]
+//! # connections = 1024
+//! # connections_per_peer = 128          # behind a load balancer, who is the peer then: as many as connections
+//! # peer_rate = { per_second = 100, burst = 200 }     # of requests, before authentication; absent: none
+//!
+//! # [quotas]
+//! # crypto = { per_second = 1800 }      # uses of keys of one store by all callers together; burst as above
+//! # unlimited_crypto = false
+//! # stores = 10                         # absent: no limit
+//!
+//! # [external]                          # external key stores
+//! # connect_to = { "proxy.example.com" = "127.0.0.1:8000" }   # hosts that lie elsewhere; all others must be public addresses
+//! # trust_roots = ["root.pem"]          # whom to trust in place of whom the system trusts
+//!
+//! # [[cluster]]                         # CloudHSM key stores: what a cluster id means here
+//! # id = "cluster-mainhsmroom"
+//! # library = "/usr/lib/softhsm/libsofthsm2.so"         # string, required: the vendor's PKCS#11 library
+//! # token = "root keys"                 # string, required: the token's label
+//! # trust_anchor = "customerCA.crt"     # the certificate that a store of this cluster has to name; absent: any
+//! # user = "kmsuser"
+//! # aws_cloudhsm = false                # boolean: as the library of AWS CloudHSM wants it
+//!
+//! # [[caller]]                          # absent: one, `user/admin`, whose file is kms-data/admin.credentials
+//! # principal = "arn:aws:iam::111122223333:role/payroll"
+//! # credentials_file = "payroll.credentials"     # of the form of ~/.aws/credentials; made, and shown once, if it is not there
+//!
+//! # [[rules]]                           # who may do what; without any every caller may do everything
+//! # effect = "Allow"                    # or "Deny"
+//! # principals = ["arn:aws:iam::111122223333:role/payroll"]
+//! # actions = ["Encrypt", "Decrypt", "GenerateDataKey*"]
+//! # keys = ["1234abcd-12ab-34cd-56ef-1234567890ab"]     # absent: all
+//! # stores = ["cks-1234567890abcdef0"]  # absent: all
+//! ```
+//!
+//! Relative paths are relative to the working directory, not to the configuration.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "an example shows what happens")]
+
+mod backends;
+mod callers;
+mod config;
+mod keeping;
+
+use std::error::Error;
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use config::{Limits, Settings, Tls, settings};
+use custom_key_store::RateLimit;
+use custom_key_store::api::{KmsApi, ServeOptions, ServerCertificate, TlsOptions, serve};
+use custom_key_store::audit::{AuditLog, AuditTrail, OnFailure};
+use custom_key_store::catalog::Ledger;
+use custom_key_store::kms::{ConnectionEvent, ConnectionEvents, Driver, Kms};
+use futures::StreamExt as _;
+use tokio::net::TcpListener;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let Err(error) = run().await else { return ExitCode::SUCCESS };
+    eprintln!("{error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        eprintln!("  because {error}");
+        cause = error.source();
+    }
+    ExitCode::FAILURE
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
+    let mut settings = settings()?;
+    if settings.verify {
+        let ledger = keeping::ledger(&settings).await?;
+        return keeping::verify(&ledger, &settings).await;
+    }
+    let listener = listen(settings.listen.as_deref()).await?;
+    let address = listener.local_addr()?;
+    let (scheme, options) = match &settings.tls {
+        Some(tls) => ("https", ServeOptions::https(tls_options(tls)?)),
+        None if address.ip().is_loopback() || settings.allow_plain_http_beyond_loopback => {
+            ("http", ServeOptions::plain_http())
+        }
+        None => return Err("plain HTTP is for loopback: give a [tls] section".into()),
+    };
+    let options = limited(options, &settings.limits);
+
+    let ledger = keeping::ledger(&settings).await?;
+    let (callers, said) = callers::callers(&settings, ledger.identity())?;
+    let (kms, driver) = open(&ledger, &mut settings).await?;
+    tokio::spawn(log(kms.events()));
+    let mut driving = tokio::spawn(driver);
+    let mut api = KmsApi::builder(kms.clone(), callers);
+    if let Some(rate) = settings.limits.peer_rate {
+        api = api.peer_rate_limit(rate.into());
+    }
+    let everybody = api.every_caller_is_administrator();
+    // From here on it would be a pity to miss a signal.
+    let stop = stop()?;
+    let (serving, handle) = serve(listener, api.build()?, options);
+
+    println!("serving at {scheme}://{address}; files in {}; Ctrl-C ends it", settings.folder.display());
+    if everybody {
+        println!("  there are no rules: every caller may do everything");
+    }
+    for caller in said {
+        println!("{caller}");
+    }
+    println!("  aws --endpoint-url {scheme}://{address} kms describe-custom-key-stores");
+
+    tokio::spawn(async move {
+        stop.await;
+        handle.shut_down();
+    });
+    let drained = tokio::select! {
+        drained = serving => drained,
+        // A `Kms` without its driver refuses every call.
+        ended = &mut driving => return Err(ended.map_or_else(Into::into, |()| "the driver has ended".into())),
+    };
+    kms.shut_down();
+    driving.await?;
+    ledger.close().await?;
+    println!("ended; {} connections were cut off", drained.cut_off);
+    Ok(())
+}
+
+async fn open(ledger: &Ledger, settings: &mut Settings) -> Result<(Kms, Driver), Box<dyn Error>> {
+    let backends = backends::backends(settings, ledger.identity())?;
+    let mut builder = Kms::builder(ledger.clone(), backends);
+    if let Some(rules) = settings.rules.take() {
+        builder = builder.authorizer(rules);
+    }
+    if let Some(stores) = settings.quotas.stores {
+        builder = builder.max_stores(stores);
+    }
+    builder = match settings.quotas.crypto {
+        _ if settings.quotas.unlimited_crypto => builder.without_quota(),
+        Some(rate) => builder.quota(RateLimit::from(rate)),
+        None => builder,
+    };
+    if let Some(path) = &settings.audit_log {
+        let log = AuditLog::open(ledger, path).await?;
+        let on_failure = if settings.serve_without_audit { OnFailure::Continue } else { OnFailure::Refuse };
+        builder = builder.audit(AuditTrail::new(log, on_failure));
+    }
+    Ok(builder.open().await?)
+}
+
+/// What becomes of connections, as long as there are any.
+async fn log(mut events: ConnectionEvents) {
+    while let Some(ConnectionEvent { store, name, from, to, code, .. }) = events.next().await {
+        match code {
+            Some(code) => tracing::warn!(%store, %name, %from, %to, %code, "a connection has failed"),
+            None => tracing::info!(%store, %name, %from, %to, "a connection has changed"),
+        }
+    }
+}
+
+/// Where it is told, or at a port that is free.
+async fn listen(address: Option<&str>) -> Result<TcpListener, Box<dyn Error>> {
+    if let Some(address) = address {
+        return Ok(TcpListener::bind(address).await.map_err(|error| format!("{address}: {error}"))?);
+    }
+    for port in 8080..8090_u16 {
+        match TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], port))).await {
+            Err(error) if error.kind() == ErrorKind::AddrInUse => {}
+            bound => return Ok(bound?),
+        }
+    }
+    Err("the ports 8080 to 8089 are taken: give another with --listen 127.0.0.1:PORT".into())
+}
+
+/// Resolves when the process is to end. Listens for that from now on.
+#[cfg(unix)]
+fn stop() -> Result<impl Future<Output = ()> + Send, Box<dyn Error>> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+#[cfg(not(unix))]
+fn stop() -> Result<impl Future<Output = ()> + Send, Box<dyn Error>> {
+    Ok(async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    })
+}
+
+fn limited(mut options: ServeOptions, limits: &Limits) -> ServeOptions {
+    if let Some(connections) = limits.connections {
+        options = options.max_connections(connections);
+    }
+    if let Some(connections) = limits.connections_per_peer {
+        options = options.max_connections_per_peer(connections);
+    }
+    options
+}
+
+fn tls_options(tls: &Tls) -> Result<TlsOptions, Box<dyn Error>> {
+    let read =
+        |path: &PathBuf| std::fs::read(path).map_err(|error| format!("tls: {}: {error}", path.display()));
+    let certificate = ServerCertificate::from_pem(&read(&tls.certificate)?, &read(&tls.private_key)?)?;
+    Ok(TlsOptions::new(certificate)?)
+}
