@@ -13,7 +13,9 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 
 use super::shared::Shared;
 use super::slot::Slot;
+use crate::backend::CustomKeyStoreType;
 use crate::key::stores_with_keys_due;
+use crate::store::ConnectionState;
 
 /// How long after a round of deletions the next one begins.
 const ROUND: Duration = Duration::from_secs(60 * 60);
@@ -140,30 +142,37 @@ impl fmt::Debug for Driver {
 
 /// Polls a store until it is in a state that lasts.
 pub(super) async fn settle(shared: &Shared, slot: &Slot) {
-    poll_fn(|cx| slot.poll(cx, |moved| shared.tell(slot, moved))).await;
+    poll_fn(|cx| slot.poll(cx, |store, moved| shared.tell(store, moved))).await;
 }
 
 /// Deletes keys whose time has come, again and again.
 async fn rounds(shared: Arc<Shared>) {
     loop {
-        round(&shared).await;
-        shared.clock().sleep(ROUND).await;
+        let pause = if round(&shared).await { ROUND } else { ROUND / 60 };
+        shared.clock().sleep(pause).await;
     }
 }
 
-/// What is due now. What fails is tried again in the next round.
-async fn round(shared: &Shared) {
-    let Ok(due) = stores_with_keys_due(&shared.ledger, &shared.timing()).await else { return };
+/// What is due now; what fails is tried again in the next round. Whether nothing was left for soon: the key in a cluster is
+/// deleted with its KMS key, so that one whose store is just being connected waits for that.
+async fn round(shared: &Shared) -> bool {
+    let Ok(due) = stores_with_keys_due(&shared.ledger, &shared.timing()).await else { return true };
+    let mut is_done = true;
     let slots = match due {
         Some(due) => due.iter().filter_map(|id| shared.find(id)).collect(),
         None => shared.all_slots(),
     };
     for slot in slots {
         let view = slot.view_full();
+        if view.state == ConnectionState::Connecting && slot.store_type == CustomKeyStoreType::AwsCloudhsm {
+            is_done = false;
+            continue;
+        }
         if let Ok(report) = view.keys(&slot).delete_due().await {
             shared.trail.deleted(&slot.id, shared.ledger.identity(), &report, shared.clock().wall());
         }
     }
+    is_done
 }
 
 /// Brings everything to its end, and writes nothing down.

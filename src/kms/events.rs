@@ -44,59 +44,71 @@ pub struct ConnectionEvents(Arc<Mutex<Listener>>);
 #[derive(Default)]
 struct Listener {
     waiting: VecDeque<ConnectionEvent>,
-    missed: u64,
     has_ended: bool,
     waker: Option<Waker>,
 }
 
 /// Those who listen.
 #[derive(Default)]
-pub(super) struct Events {
-    listeners: Mutex<Vec<Weak<Mutex<Listener>>>>,
+pub(super) struct Events(Mutex<Listeners>);
+
+#[derive(Default)]
+struct Listeners {
+    listening: Vec<Weak<Mutex<Listener>>>,
+    have_ended: bool,
+}
+
+/// Who is to be woken, when no lock is held any more: a waker may run anything.
+#[must_use]
+#[derive(Default)]
+pub(super) struct Wakers(Vec<Waker>);
+
+impl Wakers {
+    pub(super) fn wake(self) {
+        self.0.into_iter().for_each(Waker::wake);
+    }
 }
 
 impl Events {
     pub(super) fn listen(&self) -> ConnectionEvents {
-        let listener = Arc::new(Mutex::new(Listener::default()));
-        let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
-        listeners.retain(|listener| listener.strong_count() > 0);
-        listeners.push(Arc::downgrade(&listener));
+        let mut listeners = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let listener = Listener { has_ended: listeners.have_ended, ..Listener::default() };
+        let listener = Arc::new(Mutex::new(listener));
+        listeners.listening.retain(|listener| listener.strong_count() > 0);
+        listeners.listening.push(Arc::downgrade(&listener));
         ConnectionEvents(listener)
     }
 
-    /// Ends what has been listened to until now.
+    /// Ends what is listened to, now and later.
     pub(super) fn end(&self) {
-        self.each(|listener| listener.has_ended = true);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).have_ended = true;
+        self.each(|listener| listener.has_ended = true).wake();
     }
 
-    pub(super) fn tell(&self, event: &ConnectionEvent) {
+    /// Tells all who listen. Whoever calls this holds what orders the events.
+    pub(super) fn tell(&self, event: &ConnectionEvent) -> Wakers {
         self.each(|listener| {
             if listener.waiting.len() == BACKLOG {
                 // The oldest, and what it knew of those before it.
-                listener.missed += 1 + listener.waiting.pop_front().map_or(0, |lost| lost.missed);
+                let lost = 1 + listener.waiting.pop_front().map_or(0, |lost| lost.missed);
                 if let Some(first) = listener.waiting.front_mut() {
-                    first.missed += std::mem::take(&mut listener.missed);
+                    first.missed += lost;
                 }
             }
             listener.waiting.push_back(event.clone());
-        });
+        })
     }
 
-    fn each(&self, change: impl Fn(&mut Listener)) {
-        let listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
-        let listening: Vec<_> = listeners.iter().filter_map(Weak::upgrade).collect();
+    fn each(&self, change: impl Fn(&mut Listener)) -> Wakers {
+        let listeners = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let listening: Vec<_> = listeners.listening.iter().filter_map(Weak::upgrade).collect();
         drop(listeners);
-        for listener in listening {
-            let waker = {
-                let mut listener = listener.lock().unwrap_or_else(PoisonError::into_inner);
-                change(&mut listener);
-                listener.waker.take()
-            };
-            // Not under a lock: a waker may run anything.
-            if let Some(waker) = waker {
-                waker.wake();
-            }
-        }
+        let changed = |listener: Arc<Mutex<Listener>>| {
+            let mut listener = listener.lock().unwrap_or_else(PoisonError::into_inner);
+            change(&mut listener);
+            listener.waker.take()
+        };
+        Wakers(listening.into_iter().filter_map(changed).collect())
     }
 }
 
@@ -127,6 +139,6 @@ impl fmt::Debug for ConnectionEvents {
 
 impl fmt::Debug for Events {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Events")
+        f.debug_struct("Events").finish_non_exhaustive()
     }
 }

@@ -12,7 +12,7 @@ use quick_cache::sync::Cache;
 use super::backends::{Backends, Purpose, Refusal};
 use super::claims::{Claim, Claims};
 use super::error::KmsError;
-use super::events::{ConnectionEvent, Events};
+use super::events::{ConnectionEvent, Events, Wakers};
 use super::exception::Exception;
 use super::mapping;
 use super::rules::Authorizer;
@@ -200,10 +200,8 @@ impl Shared {
         slot: &Arc<Slot>,
         step: impl FnOnce(&mut AnyKeyStore) -> T,
     ) -> Result<T, KmsError> {
-        let Step { outcome, moved, wants_driver } = slot.step(step).map_err(|Gone| self.gone(&slot.id))?;
-        if let Some(moved) = moved {
-            self.tell(slot, moved);
-        }
+        let stepped = slot.step(step, |store, moved| self.tell(store, moved));
+        let Step { outcome, wants_driver } = stepped.map_err(|Gone| self.gone(&slot.id))?;
         if wants_driver {
             let (shared, slot) = (Arc::clone(self), Arc::clone(slot));
             self.work.push(async move { super::driver::settle(&shared, &slot).await }.boxed());
@@ -211,12 +209,13 @@ impl Shared {
         Ok(outcome)
     }
 
-    pub(super) fn tell(&self, slot: &Slot, moved: Moved) {
+    /// Tells whoever listens that a store is in another state, under the lock of its slot.
+    pub(super) fn tell(&self, store: &AnyKeyStore, moved: Moved) -> Wakers {
         let Moved { from, to, code } = moved;
-        let Ok(name) = slot.look(|store, _| store.name().clone()) else { return };
-        let time = self.clock().wall();
-        self.trail.moved(&slot.id, moved, time);
-        self.events.tell(&ConnectionEvent { store: slot.id.clone(), name, from, to, code, time, missed: 0 });
+        let (id, time) = (store.id(), self.clock().wall());
+        self.trail.moved(id, moved, time);
+        let (store, name) = (id.clone(), store.name().clone());
+        self.events.tell(&ConnectionEvent { store, name, from, to, code, time, missed: 0 })
     }
 
     /// What is said of a store that is not here any more.

@@ -8,6 +8,7 @@ use arc_swap::{ArcSwap, Guard};
 use futures_util::lock::Mutex as Turn;
 use futures_util::task::AtomicWaker;
 
+use super::events::Wakers;
 use crate::backend::{ConnectionError, ConnectionErrorCode, CustomKeyStoreType};
 use crate::error::Error;
 use crate::key::{KeyId, Keyring, Keys, OutOfReach};
@@ -81,10 +82,9 @@ pub(super) struct Moved {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Gone;
 
-/// What a move of a store gave, and what it moved.
+/// What a move of a store gave.
 pub(super) struct Step<T> {
     pub(super) outcome: T,
-    pub(super) moved: Option<Moved>,
     /// Nobody polls the store, which wants to be polled.
     pub(super) wants_driver: bool,
 }
@@ -127,37 +127,43 @@ impl Slot {
     }
 
     /// Makes a move, and shows at once what came of it.
-    pub(super) fn step<T>(&self, step: impl FnOnce(&mut AnyKeyStore) -> T) -> Result<Step<T>, Gone> {
+    pub(super) fn step<T>(
+        &self,
+        step: impl FnOnce(&mut AnyKeyStore) -> T,
+        tell: impl FnOnce(&AnyKeyStore, Moved) -> Wakers,
+    ) -> Result<Step<T>, Gone> {
         let mut held = self.lock();
         let store = held.store.as_mut().ok_or(Gone)?;
         let outcome = step(store);
-        let moved = self.publish(&mut held);
+        let wakers = self.publish(&mut held, tell);
         let is_transient = held.store.as_ref().is_some_and(|store| store.state().is_transient());
         let wants_driver = is_transient && !held.is_driven;
         held.is_driven |= wants_driver;
         drop(held);
+        wakers.wake();
         // Whoever polls the store polled what is no more.
         self.waker.wake();
-        Ok(Step { outcome, moved, wants_driver })
+        Ok(Step { outcome, wants_driver })
     }
 
-    /// Polls the store, once for each state that it passes.
-    pub(super) fn poll(&self, cx: &mut Context<'_>, mut seen: impl FnMut(Moved)) -> Poll<()> {
+    /// Polls the store until it is in a state that lasts.
+    pub(super) fn poll(
+        &self,
+        cx: &mut Context<'_>,
+        tell: impl FnOnce(&AnyKeyStore, Moved) -> Wakers,
+    ) -> Poll<()> {
         self.waker.register(cx.waker());
-        let mut moved = Vec::new();
-        let polled = {
-            let mut held = self.lock();
-            let polled = match held.store.as_mut() {
-                Some(store) if store.state().is_transient() => store.poll_settled(cx).map(drop),
-                _ => Poll::Ready(()),
-            };
-            moved.extend(self.publish(&mut held));
-            if polled.is_ready() {
-                held.is_driven = false;
-            }
-            polled
+        let mut held = self.lock();
+        let polled = match held.store.as_mut() {
+            Some(store) if store.state().is_transient() => store.poll_settled(cx).map(drop),
+            _ => Poll::Ready(()),
         };
-        moved.into_iter().for_each(&mut seen);
+        let wakers = self.publish(&mut held, tell);
+        if polled.is_ready() {
+            held.is_driven = false;
+        }
+        drop(held);
+        wakers.wake();
         polled
     }
 
@@ -170,18 +176,19 @@ impl Slot {
         taken
     }
 
-    /// Shows the store as it is, if its state is another. (What a live update changes lies below the handle.)
-    fn publish(&self, held: &mut Held) -> Option<Moved> {
-        let store = held.store.as_ref()?;
+    /// Shows the store as it is, if its state is another, and tells of it: here, so that it is told in order. (What a live
+    /// update changes lies below the handle.)
+    fn publish(&self, held: &mut Held, tell: impl FnOnce(&AnyKeyStore, Moved) -> Wakers) -> Wakers {
+        let Some(store) = held.store.as_ref() else { return Wakers::default() };
         let (from, to) = (self.view.load().state, store.state());
         if from == to {
-            return None;
+            return Wakers::default();
         }
         let view = View::of(store);
         let code = view.code;
         self.view.store(Arc::new(view));
         held.epoch += 1;
-        Some(Moved { from, to, code })
+        tell(store, Moved { from, to, code })
     }
 
     fn lock(&self) -> MutexGuard<'_, Held> {

@@ -13,6 +13,7 @@ use super::request::{CreateCustomKeyStore, StoreSecret};
 use super::secret;
 use super::slot::{Gone, Slot};
 use crate::backend::{Backend, StoreConfiguration, StoreName};
+use crate::catalog::CatalogErrorKind;
 use crate::key::{Page, PageRequest};
 use crate::store::{ConnectionState, Description, Recording, has_keys, store_named};
 use crate::store_id::StoreId;
@@ -213,6 +214,11 @@ impl Kms {
                     "the custom key store {id} has KMS keys; those whose deletion is scheduled count until they are deleted"
                 );
                 Err(KmsError::new(Exception::CustomKeyStoreHasCmks, message).because(error))
+            }
+            // An earlier deletion took place after all, of which the catalogue did not say so in time.
+            Err(error) if error.kind() == CatalogErrorKind::NotFound => {
+                shared.remove(&slot);
+                Ok(())
             }
             Err(error) => Err(mapping::of_catalog(error)),
         }
