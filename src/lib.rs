@@ -109,6 +109,7 @@
 //! | [`KeyStore`] | one store: its states and what can be done in each |
 //! | [`Handle`] | the part of a connected store that tasks share |
 //! | [`AnyKeyStore`] | a store whose state is data |
+//! | [`kms::Kms`] | many stores by id, with the operations and exceptions of AWS KMS |
 //! | [`Keys`] | the KMS keys of a store, to be viewed and managed in every state |
 //! | [`catalog`] | where stores and keys are kept: in memory, in a file (feature `sqlite`), or where you implement it; [`Ledger`](catalog::Ledger), one that is open |
 //! | [`backend`] | the [`Backend`](backend::Backend) and [`Connection`](backend::Connection) traits, to implement or to mock |
