@@ -4,7 +4,7 @@
 mod faults;
 mod floods;
 mod health;
-mod http2;
+pub(crate) mod http2;
 mod logging;
 mod operations;
 mod policy;
@@ -12,6 +12,6 @@ mod reviewed;
 mod routing;
 mod serving;
 mod signing;
-mod support;
+pub(crate) mod support;
 mod tls;
 mod traps;

@@ -164,7 +164,7 @@ pub(crate) fn generate_data_key(json: &[u8], with_plaintext: bool) -> Result<Gen
     let number = checks.optional(number, rule::integer(1..=MAX_RANDOM))?;
     let spec = checks.optional(spec, rule::word(&["AES_256", "AES_128"]))?;
     if given.0 == given.1 {
-        checks.flawed(NUMBER_OF_BYTES, "Please specify either number of bytes or key spec");
+        checks.flawed(NUMBER_OF_BYTES, "Please specify either number of bytes or key spec (KeySpec)");
     }
     let dry_run = flag(&mut checks, dry_run)?;
     let length = match (number, spec) {

@@ -7,7 +7,7 @@ use super::crypto_requests::{key_text, store_id};
 use super::member::{Flaw, body, object};
 use super::names::*;
 use super::page::page;
-use super::rule::{boolean, entries, integer, text, text_of, value, word};
+use super::rule::{boolean, each, integer, text, text_of, value, word};
 use crate::api::failure::Failure;
 use crate::backend::BackingKeyId;
 use crate::key::{KeyText, NewKey, PageRequest, TagKey, TagValue};
@@ -136,9 +136,7 @@ fn only(found: Option<&str>, name: &str, wanted: &str) -> Result<(), Failure> {
 }
 
 fn read_tags(raw: &str) -> Result<Tags, Flaw> {
-    let found = entries(raw, MAX_TAGS).map_err(too_many_tags)?;
-    let tag = |(index, raw)| read_tag(raw).map_err(|flaw: Flaw| flaw.of_entry(index));
-    found.into_iter().enumerate().map(tag).collect()
+    each(raw, MAX_TAGS, read_tag).map_err(too_many_tags)
 }
 
 fn read_tag(raw: &str) -> Result<(TagKey, TagValue), Flaw> {
@@ -152,9 +150,10 @@ fn tag_key(raw: &str) -> Result<TagKey, Flaw> {
         .map_err(|_| Flaw::Refused(Failure::new(Exception::Tag, "the key of a tag must not begin with aws:")))
 }
 
+/// Of the list itself nothing else can be wrong.
 fn too_many_tags(flaw: Flaw) -> Flaw {
     match flaw {
-        Flaw::Rule { .. } => {
+        Flaw::Rule { below, .. } if below.is_empty() => {
             let message = format!("a KMS key has at most {MAX_TAGS} tags");
             Flaw::Refused(Failure::new(Exception::Tag, message))
         }
@@ -188,19 +187,14 @@ pub(crate) fn list_keys(json: &[u8]) -> Result<PageRequest, Failure> {
 
 /// Whose KMS keys are to be listed: ours, as there are no others.
 fn own_account(raw: &str) -> Result<(), Flaw> {
-    let owners = entries(raw, 2)?;
-    if owners.is_empty() {
-        return Err(Flaw::too_short(1));
-    }
-    for (index, owner) in owners.into_iter().enumerate() {
-        let owner = word(&["SELF", "OTHER_ACCOUNTS_VIA_RAM"])(owner).map_err(|flaw| flaw.of_entry(index))?;
-        if owner != "SELF" {
-            return Err(Flaw::Refused(Failure::unsupported(format!(
-                "ResourceOwners {owner} is not supported"
-            ))));
+    let owners = each(raw, 2, word(&["SELF", "OTHER_ACCOUNTS_VIA_RAM"]))?;
+    match owners.iter().find(|owner| **owner != "SELF") {
+        Some(other) => {
+            Err(Flaw::Refused(Failure::unsupported(format!("ResourceOwners {other} is not supported"))))
         }
+        None if owners.is_empty() => Err(Flaw::too_short(1)),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 pub(crate) fn list_aliases(json: &[u8]) -> Result<(Option<Cow<'_, str>>, PageRequest), Failure> {
@@ -274,10 +268,7 @@ pub(crate) fn untag_resource(json: &[u8]) -> Result<(Cow<'_, str>, Vec<TagKey>),
     let [key, tags] = body(json, [KEY_ID, "TagKeys"])?;
     let mut checks = Checks::default();
     let key = checks.required(key, key_text())?;
-    let tags = checks.required(tags, |raw| {
-        let keys = entries(raw, MAX_TAGS).map_err(too_many_tags)?.into_iter().enumerate();
-        keys.map(|(index, raw)| tag_key(raw).map_err(|flaw| flaw.of_entry(index))).collect()
-    })?;
+    let tags = checks.required(tags, |raw| each(raw, MAX_TAGS, tag_key).map_err(too_many_tags))?;
     checks.done(|| Some((key?, tags?)))
 }
 

@@ -115,13 +115,26 @@ pub(super) fn base64(length: RangeInclusive<usize>) -> impl Fn(&str) -> Result<S
 }
 
 /// The entries of a list, of which there may be so many.
-pub(super) fn entries(raw: &str, most: usize) -> Result<Vec<&str>, Flaw> {
+fn entries(raw: &str, most: usize) -> Result<Vec<&str>, Flaw> {
     if !raw.starts_with('[') {
         return Err(Flaw::wrong_type("a list"));
     }
     let mut json = serde_json::Deserializer::from_str(raw);
     // It is valid JSON already, so that nothing can be wrong but the number of entries.
     Entries { most }.deserialize(&mut json).map_err(|_| Flaw::too_long(most))
+}
+
+/// What a list of at most so many entries holds, each by a rule.
+pub(super) fn each<'a, T>(
+    raw: &'a str,
+    most: usize,
+    rule: impl Fn(&'a str) -> Result<T, Flaw>,
+) -> Result<Vec<T>, Flaw> {
+    let one = |(index, raw)| {
+        let read = if raw == "null" { Err(Flaw::missing()) } else { rule(raw) };
+        read.map_err(|flaw: Flaw| flaw.of_entry(index))
+    };
+    entries(raw, most)?.into_iter().enumerate().map(one).collect()
 }
 
 pub(super) fn is_empty_list(raw: &str) -> Result<bool, Flaw> {

@@ -11,7 +11,7 @@ use super::support::Call;
 
 impl Call {
     /// The request for HTTP/2, where `:authority` stands in for the Host header.
-    pub(super) fn http2(&self) -> hyper::Request<Full<Bytes>> {
+    pub(crate) fn http2(&self) -> hyper::Request<Full<Bytes>> {
         hyper::Request::post(format!("https://{}{}", self.host, self.path))
             .header("content-type", "application/json")
             .header("x-amz-date", &self.date)
@@ -22,10 +22,10 @@ impl Call {
 }
 
 /// One connection that speaks HTTP/2 with hyper's client.
-pub(super) type Http2 = client::SendRequest<Full<Bytes>>;
+pub(crate) type Http2 = client::SendRequest<Full<Bytes>>;
 
 /// Speaks HTTP/2 over a socket. The task ends when the connection does.
-pub(super) async fn http2(
+pub(crate) async fn http2(
     socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
 ) -> (Http2, JoinHandle<()>) {
     let executor = TokioExecutor::new();

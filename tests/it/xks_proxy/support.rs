@@ -23,32 +23,32 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-pub(super) const PATH: &str = "/example/uri/path/prefix/kms/xks/v1";
-pub(super) const OTHER_PATH: &str = "/other/kms/xks/v1";
-pub(super) const ID: &str = "XKSTESTVECTOR234567ABCDE";
-pub(super) const SECRET: &str = "5/E2yj4NPGpDj2kcGSxJjB6BT7b+OavVy/keR7nqJS0=";
-pub(super) const OTHER_ID: &str = "XKSOTHERTENANT2222222222";
-pub(super) const OTHER_SECRET: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
-pub(super) const DATE: &str = "20260115T123456Z";
+pub(crate) const PATH: &str = "/example/uri/path/prefix/kms/xks/v1";
+pub(crate) const OTHER_PATH: &str = "/other/kms/xks/v1";
+pub(crate) const ID: &str = "XKSTESTVECTOR234567ABCDE";
+pub(crate) const SECRET: &str = "5/E2yj4NPGpDj2kcGSxJjB6BT7b+OavVy/keR7nqJS0=";
+pub(crate) const OTHER_ID: &str = "XKSOTHERTENANT2222222222";
+pub(crate) const OTHER_SECRET: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+pub(crate) const DATE: &str = "20260115T123456Z";
 /// `DATE`, in seconds since 1970.
-pub(super) const NOW: u64 = 1_768_480_496;
-pub(super) const KEY: &str = "ext-key_01.v2";
+pub(crate) const NOW: u64 = 1_768_480_496;
+pub(crate) const KEY: &str = "ext-key_01.v2";
 /// No wait of a test is longer; none of them is meant to come near.
-pub(super) const LONG: Duration = Duration::from_secs(20);
+pub(crate) const LONG: Duration = Duration::from_secs(20);
 
-pub(super) fn key_id(id: &str) -> BackingKeyId {
+pub(crate) fn key_id(id: &str) -> BackingKeyId {
     BackingKeyId::new(id).unwrap()
 }
 
-pub(super) fn credential(id: &str, secret: &str) -> XksProxyCredential {
+pub(crate) fn credential(id: &str, secret: &str) -> XksProxyCredential {
     XksProxyCredential::new(AccessKeyId::new(id).unwrap(), SecretAccessKey::new(secret).unwrap())
 }
 
-pub(super) fn base64(bytes: &[u8]) -> String {
+pub(crate) fn base64(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
 }
 
-pub(super) fn unbase64(value: &Value) -> Vec<u8> {
+pub(crate) fn unbase64(value: &Value) -> Vec<u8> {
     STANDARD.decode(value.as_str().unwrap()).unwrap()
 }
 
@@ -62,22 +62,22 @@ fn sha256(bytes: &[u8]) -> Vec<u8> {
 
 /// One request, before it is signed. Whatever is public may be made wrong.
 #[derive(Debug, Clone)]
-pub(super) struct Call {
-    pub(super) method: &'static str,
-    pub(super) path: String,
-    pub(super) host: String,
-    pub(super) date: String,
-    pub(super) id: String,
-    pub(super) secret: String,
-    pub(super) region: String,
-    pub(super) service: String,
+pub(crate) struct Call {
+    pub(crate) method: &'static str,
+    pub(crate) path: String,
+    pub(crate) host: String,
+    pub(crate) date: String,
+    pub(crate) id: String,
+    pub(crate) secret: String,
+    pub(crate) region: String,
+    pub(crate) service: String,
     /// Signed besides host and date.
-    pub(super) headers: Vec<(String, String)>,
-    pub(super) body: Vec<u8>,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Call {
-    pub(super) fn new(operation: &str, body: &Value) -> Self {
+    pub(crate) fn new(operation: &str, body: &Value) -> Self {
         Self {
             method: "POST",
             path: format!("{PATH}/{operation}"),
@@ -92,17 +92,17 @@ impl Call {
         }
     }
 
-    pub(super) fn on_key(operation: &str, key: &str, body: &Value) -> Self {
+    pub(crate) fn on_key(operation: &str, key: &str, body: &Value) -> Self {
         Self::new(&format!("keys/{key}/{operation}"), body)
     }
 
-    pub(super) fn of_the_other(mut self) -> Self {
+    pub(crate) fn of_the_other(mut self) -> Self {
         self.path = self.path.replace(PATH, OTHER_PATH);
         (self.id, self.secret) = (OTHER_ID.into(), OTHER_SECRET.into());
         self
     }
 
-    fn signed_headers(&self) -> Vec<(String, String)> {
+    pub(crate) fn signed_headers(&self) -> Vec<(String, String)> {
         let mut headers = self.headers.clone();
         headers.push(("host".into(), self.host.clone()));
         headers.push(("x-amz-date".into(), self.date.clone()));
@@ -111,7 +111,7 @@ impl Call {
     }
 
     /// AWS signature version 4 by the book, apart from the crate's own.
-    pub(super) fn signature(&self) -> String {
+    pub(crate) fn signature(&self) -> String {
         let headers = self.signed_headers();
         let canonical: String = headers.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
         let request = [self.method, &self.path, "", &canonical, &self.names(), &hex(&sha256(&self.body))];
@@ -130,7 +130,7 @@ impl Call {
         names.join(";")
     }
 
-    pub(super) fn authorization(&self) -> String {
+    pub(crate) fn authorization(&self) -> String {
         format!(
             "AWS4-HMAC-SHA256 Credential={}/{}/{}/{}/aws4_request, SignedHeaders={}, Signature={}",
             self.id,
@@ -142,12 +142,12 @@ impl Call {
         )
     }
 
-    pub(super) fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         self.bytes_with(&format!("authorization: {}\r\n", self.authorization()))
     }
 
     /// With these lines in place of the authorization.
-    pub(super) fn bytes_with(&self, lines: &str) -> Vec<u8> {
+    pub(crate) fn bytes_with(&self, lines: &str) -> Vec<u8> {
         let mut head = format!("{} {} HTTP/1.1\r\n", self.method, self.path);
         for (name, value) in self.signed_headers() {
             head += &format!("{name}: {value}\r\n");
@@ -160,19 +160,19 @@ impl Call {
 
 /// An answer.
 #[derive(Debug)]
-pub(super) struct Reply {
-    pub(super) status: u16,
-    pub(super) head: String,
-    pub(super) body: Vec<u8>,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Reply {
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("{self:?}"))
     }
 
     /// Status and error name, after what holds for every error (XKS-P-110, XKS-P-111, XKS-P-112).
-    pub(super) fn error(&self) -> (u16, String) {
+    pub(crate) fn error(&self) -> (u16, String) {
         let json = self.json();
         assert!(self.head.contains("content-type: application/json"), "{self:?}");
         if let Some(message) = json.get("errorMessage") {
@@ -183,12 +183,12 @@ impl Reply {
     }
 
     #[track_caller]
-    pub(super) fn is_error(&self, status: u16, name: &str) {
+    pub(crate) fn is_error(&self, status: u16, name: &str) {
         assert_eq!(self.error(), (status, name.to_owned()), "{}", String::from_utf8_lossy(&self.body));
     }
 
     #[track_caller]
-    pub(super) fn ok(&self) -> Value {
+    pub(crate) fn ok(&self) -> Value {
         assert_eq!(self.status, 200, "{}", String::from_utf8_lossy(&self.body));
         assert!(self.head.contains("content-type: application/json"));
         self.json()
@@ -196,25 +196,25 @@ impl Reply {
 }
 
 /// One connection that speaks HTTP/1.1 and nothing else.
-pub(super) struct Client<S = TcpStream>(pub(super) S);
+pub(crate) struct Client<S = TcpStream>(pub(crate) S);
 
 impl Client {
-    pub(super) async fn connect(address: SocketAddr) -> Self {
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
         Self(TcpStream::connect(address).await.unwrap())
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
-    pub(super) async fn send(&mut self, call: &Call) -> Reply {
+    pub(crate) async fn send(&mut self, call: &Call) -> Reply {
         self.send_bytes(&call.bytes()).await
     }
 
-    pub(super) async fn send_bytes(&mut self, bytes: &[u8]) -> Reply {
+    pub(crate) async fn send_bytes(&mut self, bytes: &[u8]) -> Reply {
         self.0.write_all(bytes).await.unwrap();
         self.receive().await
     }
 
-    pub(super) async fn receive(&mut self) -> Reply {
+    pub(crate) async fn receive(&mut self) -> Reply {
         timeout(LONG, self.receive_late()).await.unwrap()
     }
 
@@ -232,7 +232,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 
     /// Waits until the other side closes; what it sends before that is ignored.
-    pub(super) async fn closed(&mut self) {
+    pub(crate) async fn closed(&mut self) {
         let mut rest = [0; 1024];
         timeout(LONG, async { while self.0.read(&mut rest).await.is_ok_and(|read| read > 0) {} })
             .await
@@ -241,30 +241,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 }
 
 /// A proxy on a port of its own, with two tenants on one software key manager.
-pub(super) struct Rig {
-    pub(super) address: SocketAddr,
-    pub(super) manager: KeyManager,
-    pub(super) clock: ManualClock,
-    pub(super) tenant: Tenant,
-    pub(super) proxy: Proxy,
-    pub(super) handle: ServerHandle,
-    pub(super) serving: JoinHandle<Drained>,
+pub(crate) struct Rig {
+    pub(crate) address: SocketAddr,
+    pub(crate) manager: KeyManager,
+    pub(crate) clock: ManualClock,
+    pub(crate) tenant: Tenant,
+    pub(crate) proxy: Proxy,
+    pub(crate) handle: ServerHandle,
+    pub(crate) serving: JoinHandle<Drained>,
 }
 
 impl Rig {
-    pub(super) async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::with(|tenant| tenant, |proxy| proxy, ServeOptions::plain_http()).await
     }
 
-    pub(super) async fn with_tenant(change: impl FnOnce(TenantBuilder) -> TenantBuilder) -> Self {
+    pub(crate) async fn with_tenant(change: impl FnOnce(TenantBuilder) -> TenantBuilder) -> Self {
         Self::with(change, |proxy| proxy, ServeOptions::plain_http()).await
     }
 
-    pub(super) async fn with_options(options: ServeOptions) -> Self {
+    pub(crate) async fn with_options(options: ServeOptions) -> Self {
         Self::with(|tenant| tenant, |proxy| proxy, options).await
     }
 
-    pub(super) async fn with(
+    pub(crate) async fn with(
         tenant: impl FnOnce(TenantBuilder) -> TenantBuilder,
         proxy: impl FnOnce(ProxyBuilder) -> ProxyBuilder,
         options: ServeOptions,
@@ -286,29 +286,29 @@ impl Rig {
         Self { address, manager, clock, tenant: main, proxy, handle, serving }
     }
 
-    pub(super) async fn client(&self) -> Client {
+    pub(crate) async fn client(&self) -> Client {
         Client::connect(self.address).await
     }
 
     /// One that comes from this address.
-    pub(super) async fn client_from(&self, address: &str) -> Client {
+    pub(crate) async fn client_from(&self, address: &str) -> Client {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind(address.parse().unwrap()).unwrap();
         Client(socket.connect(self.address).await.unwrap())
     }
 
     /// Sends one request on a connection of its own.
-    pub(super) async fn send(&self, call: &Call) -> Reply {
+    pub(crate) async fn send(&self, call: &Call) -> Reply {
         self.client().await.send(call).await
     }
 }
 
-pub(super) async fn connection(manager: &KeyManager) -> Arc<dyn Connection> {
+pub(crate) async fn connection(manager: &KeyManager) -> Arc<dyn Connection> {
     let connect = ConnectRequest::new(ConnectReason::Connect, Duration::from_secs(5));
     manager.connect(&connect).await.unwrap()
 }
 
-pub(super) fn builder(path: &str, connection: Arc<dyn Connection>) -> TenantBuilder {
+pub(crate) fn builder(path: &str, connection: Arc<dyn Connection>) -> TenantBuilder {
     Tenant::builder(UriPath::new(path).unwrap(), connection)
         .region(Region::new("us-east-2").unwrap())
         .health_key(key_id("probe"))
@@ -338,7 +338,7 @@ fn keys(tenant: TenantBuilder) -> TenantBuilder {
         })
 }
 
-pub(super) fn metadata(operation: &str) -> Value {
+pub(crate) fn metadata(operation: &str) -> Value {
     json!({
         "awsPrincipalArn": "arn:aws:iam::111122223333:role/XksVector",
         "kmsKeyArn": "arn:aws:kms:us-east-2:111122223333:key/0f0e0d0c",
@@ -347,15 +347,15 @@ pub(super) fn metadata(operation: &str) -> Value {
     })
 }
 
-pub(super) fn describe_body() -> Value {
+pub(crate) fn describe_body() -> Value {
     json!({ "requestMetadata": metadata("CreateKey") })
 }
 
-pub(super) fn health_body() -> Value {
+pub(crate) fn health_body() -> Value {
     json!({ "requestMetadata": { "kmsRequestId": "health-0001", "kmsOperation": "KmsHealthCheck" } })
 }
 
-pub(super) fn encrypt_body(plaintext: &[u8], aad: Option<&[u8]>) -> Value {
+pub(crate) fn encrypt_body(plaintext: &[u8], aad: Option<&[u8]>) -> Value {
     let mut body = json!({
         "requestMetadata": metadata("Encrypt"),
         "plaintext": base64(plaintext),
@@ -367,13 +367,13 @@ pub(super) fn encrypt_body(plaintext: &[u8], aad: Option<&[u8]>) -> Value {
     body
 }
 
-pub(super) fn verified(mut body: Value) -> Value {
+pub(crate) fn verified(mut body: Value) -> Value {
     body["ciphertextDataIntegrityValueAlgorithm"] = "SHA_256".into();
     body
 }
 
 /// Asks for what an encryption gave to be decrypted.
-pub(super) fn decrypt_body(encrypted: &Value, aad: Option<&[u8]>) -> Value {
+pub(crate) fn decrypt_body(encrypted: &Value, aad: Option<&[u8]>) -> Value {
     let mut body = json!({ "requestMetadata": metadata("Decrypt"), "encryptionAlgorithm": "AES_GCM" });
     for member in ["ciphertext", "initializationVector", "authenticationTag", "ciphertextMetadata"] {
         if let Some(value) = encrypted.get(member) {
@@ -387,7 +387,7 @@ pub(super) fn decrypt_body(encrypted: &Value, aad: Option<&[u8]>) -> Value {
 }
 
 /// Waits for a condition, giving way to everybody else.
-pub(super) async fn until(mut condition: impl FnMut() -> bool) {
+pub(crate) async fn until(mut condition: impl FnMut() -> bool) {
     let wait = async {
         while !condition() {
             tokio::task::yield_now().await;
@@ -396,6 +396,6 @@ pub(super) async fn until(mut condition: impl FnMut() -> bool) {
     timeout(LONG, wait).await.unwrap();
 }
 
-pub(super) fn vectors() -> Value {
+pub(crate) fn vectors() -> Value {
     serde_json::from_str(include_str!("../../data/xks-vectors.json")).unwrap()
 }

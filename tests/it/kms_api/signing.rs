@@ -1,0 +1,237 @@
+//! Signatures that are missing, wrong, old, or of somebody else.
+
+use std::time::Duration;
+
+use custom_key_store::api::{CallerKeyId, KmsApi, SessionToken};
+use serde_json::json;
+
+use super::support::{
+    ID, PRINCIPAL, Rig, SECRET, call, callers, credential_of, is_error, request, request_with,
+};
+use crate::xks_proxy::support::Call;
+
+const SIGNATURE: &str = "InvalidSignatureException";
+const INCOMPLETE: &str = "IncompleteSignatureException";
+const UNRECOGNIZED: &str = "UnrecognizedClientException";
+
+fn list_keys() -> Call {
+    call("ListKeys", &json!({}))
+}
+
+fn with(change: impl FnOnce(&mut Call)) -> Call {
+    let mut call = list_keys();
+    change(&mut call);
+    call
+}
+
+#[tokio::test]
+async fn without_a_signature_nothing_is_done() {
+    let rig = Rig::new().await;
+    let reply = rig.send_request(request_with(&list_keys(), None)).await;
+    let message = is_error(&reply, 400, "MissingAuthenticationTokenException");
+    assert_eq!(message, "Missing Authentication Token");
+}
+
+#[tokio::test]
+async fn what_is_no_signature_of_version_4_is_incomplete() {
+    let rig = Rig::new().await;
+    let call = list_keys();
+    let right = call.authorization();
+    for wrong in [
+        String::new(),
+        "Basic dXNlcjpwYXNz".to_owned(),
+        right.replace("AWS4-HMAC-SHA256", "AWS4-HMAC-SHA512"),
+        right.replace("AWS4-HMAC-SHA256", "AWS4-ECDSA-P256-SHA256"),
+        right.replace("Credential=", "Kredential="),
+        right.replace("/aws4_request", ""),
+        right.replace("SignedHeaders=", "SignedHeaders=;"),
+        right.replace("host;", ""),
+        right.replace(";x-amz-date", ""),
+        format!("{right}0"),
+        right.split(", Signature").next().unwrap().to_owned(),
+        format!("{right}{}", "x".repeat(5000)),
+    ] {
+        let reply = rig.send_request(request_with(&call, Some(&wrong))).await;
+        is_error(&reply, 400, INCOMPLETE);
+    }
+    let mut twice = request(&call);
+    twice.headers_mut().append("authorization", right.parse().unwrap());
+    is_error(&rig.send_request(twice).await, 400, INCOMPLETE);
+    let mut undated = request(&call);
+    undated.headers_mut().remove("x-amz-date");
+    is_error(&rig.send_request(undated).await, 400, INCOMPLETE);
+}
+
+#[tokio::test]
+async fn another_signature_is_refused_whatever_makes_it_another() {
+    let rig = Rig::new().await;
+    let right = list_keys();
+    let signed = right.authorization();
+    let wrong_secret = with(|call| call.secret = SECRET.replace('w', "v"));
+    let message = is_error(&rig.send(&wrong_secret).await, 400, SIGNATURE);
+    assert!(message.starts_with("The request signature we calculated does not match"), "{message}");
+    assert!(!message.contains(SECRET));
+
+    // What was signed is not what is sent.
+    for changed in [
+        with(|call| call.body = b"{ }".to_vec()),
+        with(|call| call.body.clear()),
+        with(|call| call.host = "kms2.example.com".to_owned()),
+        with(|call| call.headers[0].1.push(' ')).clone(),
+        with(|call| call.headers[1].1 = "TrentService.ListAliases".to_owned()),
+        with(|call| call.path = "/?".to_owned()),
+    ] {
+        let reply = rig.send_request(request_with(&changed, Some(&signed))).await;
+        let is_same = changed.path == "/?" || changed.headers[0].1.ends_with(' ');
+        if is_same {
+            assert_eq!(reply.status, 200, "spaces at the end and an empty query are nothing: {reply:?}");
+        } else {
+            is_error(&reply, 400, SIGNATURE);
+        }
+    }
+    let flipped = signed.replace("Signature=", "Signature=0").chars().take(signed.len()).collect::<String>();
+    is_error(&rig.send_request(request_with(&right, Some(&flipped))).await, 400, SIGNATURE);
+}
+
+#[tokio::test]
+async fn the_operation_has_to_be_signed() {
+    let rig = Rig::new().await;
+    let call = with(|call| call.headers.retain(|(name, _)| name != "x-amz-target"));
+    let mut request = request(&call);
+    request.headers_mut().insert("x-amz-target", "TrentService.ListKeys".parse().unwrap());
+    let message = is_error(&rig.send_request(request).await, 400, INCOMPLETE);
+    assert!(message.contains("X-Amz-Target"), "{message}");
+}
+
+#[tokio::test]
+async fn a_signature_for_another_region_service_or_day_is_refused() {
+    let rig = Rig::new().await;
+    for wrong in [
+        with(|call| call.region = "eu-west-1".to_owned()),
+        with(|call| call.region = String::from("us-east-1 ")),
+        with(|call| call.service = "dynamodb".to_owned()),
+        with(|call| call.service = "kms-xks-proxy".to_owned()),
+        with(|call| call.service = "KMS".to_owned()),
+    ] {
+        is_error(&rig.send(&wrong).await, 400, SIGNATURE);
+    }
+    let call = list_keys();
+    let another_day = call.authorization().replace("/20260115/", "/20260114/");
+    is_error(&rig.send_request(request_with(&call, Some(&another_day))).await, 400, SIGNATURE);
+}
+
+#[tokio::test]
+async fn a_request_can_be_sent_again_within_five_minutes_and_not_later() {
+    let rig = Rig::new().await;
+    let call = list_keys();
+    for _ in 0..3 {
+        assert_eq!(rig.send(&call).await.status, 200);
+    }
+    rig.clock.advance(Duration::from_secs(300));
+    assert_eq!(rig.send(&call).await.status, 200);
+    rig.clock.advance(Duration::from_secs(1));
+    let message = is_error(&rig.send(&call).await, 400, SIGNATURE);
+    assert!(message.starts_with("Signature expired"), "{message}");
+
+    let early = with(|call| call.date = "20260115T124458Z".to_owned());
+    let message = is_error(&rig.send(&early).await, 400, SIGNATURE);
+    assert!(message.starts_with("Signature not yet current"), "{message}");
+    for garbage in ["", "20260115", "20260115T123456", "20261315T123456Z", "Thu, 15 Jan 2026 12:34:56 GMT"] {
+        let mut request = request(&call);
+        request.headers_mut().insert("x-amz-date", garbage.parse().unwrap());
+        is_error(&rig.send_request(request).await, 400, INCOMPLETE);
+    }
+}
+
+#[tokio::test]
+async fn an_access_key_id_that_nobody_has_is_unrecognized() {
+    let rig = Rig::new().await;
+    for id in ["AKIAIOSFODNN7EXAMPLF", "akiaiosfodnn7example", "a b", "x".repeat(200).as_str(), "%"] {
+        let message = is_error(&rig.send(&with(|call| call.id = id.to_owned())).await, 400, UNRECOGNIZED);
+        assert_eq!(message, "The security token included in the request is invalid.");
+    }
+}
+
+#[tokio::test]
+async fn a_session_token_has_to_be_the_one_that_belongs_to_the_key() {
+    let callers = callers();
+    let session = credential_of("session-secret", "arn:aws:sts::111122223333:assumed-role/payroll/s")
+        .with_session_token(SessionToken::new("the+token/of=the==session").unwrap());
+    callers.add(CallerKeyId::new("ASIASESSION").unwrap(), session).unwrap();
+    let rig = Rig::with(|kms| kms, |kms| KmsApi::builder(kms, callers)).await;
+    let call = |id: &str, secret: &str, tokens: &[&str]| {
+        let mut call = list_keys();
+        (call.id, call.secret) = (id.to_owned(), secret.to_owned());
+        if !tokens.is_empty() {
+            call.headers.push(("x-amz-security-token".to_owned(), tokens.join(",")));
+        }
+        call
+    };
+    let session = |tokens: &[&str]| call("ASIASESSION", "session-secret", tokens);
+    assert_eq!(rig.send(&session(&["the+token/of=the==session"])).await.status, 200);
+    assert_eq!(rig.send(&call(ID, SECRET, &[])).await.status, 200);
+    for wrong in [
+        session(&[]),
+        session(&[""]),
+        session(&["another"]),
+        session(&["the+token/of=the==session", "the+token/of=the==session"]),
+        call(ID, SECRET, &["the+token/of=the==session"]),
+        call(ID, SECRET, &[""]),
+    ] {
+        is_error(&rig.send(&wrong).await, 400, UNRECOGNIZED);
+    }
+    // Not signed, it is compared all the same.
+    let mut request = request(&session(&[]));
+    request.headers_mut().insert("x-amz-security-token", "the+token/of=the==session".parse().unwrap());
+    assert_eq!(rig.send_request(request).await.status, 200);
+}
+
+#[tokio::test]
+async fn the_principal_and_the_request_id_reach_the_audit_trail() {
+    use custom_key_store::audit::{AuditRecord, AuditSink, AuditTrail, OnFailure};
+
+    #[derive(Debug, Clone, Default)]
+    struct Kept(super::support::Shared<AuditRecord>);
+
+    #[async_trait::async_trait]
+    impl AuditSink for Kept {
+        fn reserve(&self, _on_failure: OnFailure) -> Result<(), custom_key_store::audit::AuditError> {
+            Ok(())
+        }
+
+        fn release(&self) {}
+
+        fn enqueue(&self, record: AuditRecord) -> Result<(), custom_key_store::audit::AuditError> {
+            self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(record);
+            Ok(())
+        }
+
+        async fn write(&self, record: AuditRecord) -> Result<(), custom_key_store::audit::AuditError> {
+            self.enqueue(record)
+        }
+
+        async fn flush(&self) -> Result<(), custom_key_store::audit::AuditError> {
+            Ok(())
+        }
+
+        async fn close(&self) -> Result<(), custom_key_store::audit::AuditError> {
+            Ok(())
+        }
+    }
+
+    let kept = Kept::default();
+    let trail = AuditTrail::new(kept.clone(), OnFailure::Refuse);
+    let rig = Rig::with(|kms| kms.audit(trail), |kms| KmsApi::builder(kms, callers())).await;
+    let call = call("Encrypt", &json!({ "KeyId": rig.key.key_id, "Plaintext": "AA==" }));
+    let mut request = request(&call);
+    request.extensions_mut().insert(custom_key_store::api::Peer("192.0.2.7:1".parse().unwrap()));
+    let reply = rig.send_request(request).await;
+    assert_eq!(reply.status, 200);
+    let records = kept.0.lock().unwrap();
+    let last = records.last().unwrap();
+    assert_eq!(last.operation.as_str(), "Encrypt");
+    assert_eq!(last.principal.as_deref(), Some(PRINCIPAL));
+    assert_eq!(last.source_address, Some("192.0.2.7".parse().unwrap()));
+    let id = last.request_id.as_ref().unwrap();
+    assert!(reply.head.contains(&format!("x-amzn-requestid: {id}\r\n")), "{reply:?}");
+}
