@@ -128,17 +128,23 @@ impl XksProxyConfiguration {
     ///
     /// # Errors
     ///
-    /// [`InvalidValue`] when the service is missing though it is needed, or present though it is not.
+    /// [`InvalidValue`] when the service is missing though it is needed, or it or its owner present though there is none.
     pub fn check(&self) -> Result<(), InvalidValue> {
-        match (self.connectivity, &self.vpc_endpoint_service_name) {
-            (XksProxyConnectivity::VpcEndpointService, None) => Err(inconsistent(
+        let (name, owner) = (&self.vpc_endpoint_service_name, &self.vpc_endpoint_service_owner);
+        match (self.connectivity, name, owner) {
+            (XksProxyConnectivity::VpcEndpointService, None, _) => Err(inconsistent(
                 "XksProxyVpcEndpointServiceName",
                 "a service name with VPC_ENDPOINT_SERVICE",
                 "XksProxyConnectivity",
             )),
-            (XksProxyConnectivity::PublicEndpoint, Some(_)) => Err(inconsistent(
+            (XksProxyConnectivity::PublicEndpoint, Some(_), _) => Err(inconsistent(
                 "XksProxyVpcEndpointServiceName",
                 "no service name with PUBLIC_ENDPOINT",
+                "XksProxyConnectivity",
+            )),
+            (XksProxyConnectivity::PublicEndpoint, None, Some(_)) => Err(inconsistent(
+                "XksProxyVpcEndpointServiceOwner",
+                "no owner of a service with PUBLIC_ENDPOINT",
                 "XksProxyConnectivity",
             )),
             _ => Ok(()),

@@ -2,5 +2,6 @@
 
 mod apart;
 mod life;
+mod matrix;
 mod restart;
 pub(crate) mod support;
