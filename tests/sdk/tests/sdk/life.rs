@@ -1,0 +1,5 @@
+//! The whole life of stores and keys.
+
+mod keys;
+mod stores;
+mod uses;
