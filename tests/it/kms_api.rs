@@ -11,5 +11,5 @@ mod members;
 mod routing;
 mod serving;
 mod signing;
-mod support;
+pub(crate) mod support;
 mod values;

@@ -5,6 +5,7 @@
 mod check;
 mod complete;
 mod direct;
+mod http;
 mod keys;
 mod level;
 mod stores;
@@ -17,6 +18,7 @@ use custom_key_store::{ConnectionState, KeyState};
 
 use check::Findings;
 use direct::Direct;
+use http::Http;
 use level::Level;
 use table::{CONNECTION_STATES, KEY_STATES, KeyRow, Of, StoreRow};
 use world::Place;
@@ -27,8 +29,18 @@ fn what_is_done_with_a_store_depends_on_its_state_as_aws_documents() {
 }
 
 #[test]
+fn what_is_done_with_a_store_depends_on_its_state_over_http_too() {
+    by_connection_state::<Http>(stores::STORES, None);
+}
+
+#[test]
 fn what_can_be_changed_of_a_store_depends_on_its_state_as_aws_documents() {
     by_connection_state::<Direct>(updates::UPDATES, None);
+}
+
+#[test]
+fn what_can_be_changed_of_a_store_depends_on_its_state_over_http_too() {
+    by_connection_state::<Http>(updates::UPDATES, None);
 }
 
 #[test]
@@ -37,8 +49,18 @@ fn what_is_done_with_a_key_depends_on_the_state_of_its_store_as_aws_documents() 
 }
 
 #[test]
+fn what_is_done_with_a_key_depends_on_the_state_of_its_store_over_http_too() {
+    by_connection_state::<Http>(uses::USES, Some(KeyState::Enabled));
+}
+
+#[test]
 fn what_is_done_with_a_key_depends_on_its_state_as_aws_documents() {
     by_key_state::<Direct>(keys::KEYS);
+}
+
+#[test]
+fn what_is_done_with_a_key_depends_on_its_state_over_http_too() {
+    by_key_state::<Http>(keys::KEYS);
 }
 
 /// Holds a level to a table of connection states, for stores with such a key or without keys.

@@ -31,7 +31,7 @@ pub(super) fn credential_of(secret: &str, principal: &str) -> CallerCredential {
     CallerCredential::new(&CallerSecret::new(secret).unwrap(), &Principal::new(principal).unwrap())
 }
 
-pub(super) fn callers() -> Callers {
+pub(crate) fn callers() -> Callers {
     let callers = Callers::new();
     callers.add(CallerKeyId::new(ID).unwrap(), credential_of(SECRET, PRINCIPAL)).unwrap();
     callers
@@ -103,15 +103,7 @@ impl Rig {
     }
 
     pub(super) async fn send_request(&self, request: http::Request<Full<Bytes>>) -> Reply {
-        let response = self.api.clone().call(request).await.unwrap_or_else(|never| match never {});
-        let (head, body) = response.into_parts();
-        let lines =
-            head.headers.iter().map(|(name, value)| format!("{name}: {}\r\n", value.to_str().unwrap()));
-        Reply {
-            status: head.status.as_u16(),
-            head: lines.collect::<String>().to_lowercase(),
-            body: body.collect().await.unwrap().to_bytes().to_vec(),
-        }
+        answer(&self.api, request).await
     }
 
     pub(super) async fn call(&self, operation: &str, body: &Value) -> Reply {
@@ -163,12 +155,24 @@ impl Rig {
     }
 }
 
+/// What an endpoint in this process answers.
+pub(crate) async fn answer(api: &KmsApi, request: http::Request<Full<Bytes>>) -> Reply {
+    let response = api.clone().call(request).await.unwrap_or_else(|never| match never {});
+    let (head, body) = response.into_parts();
+    let lines = head.headers.iter().map(|(name, value)| format!("{name}: {}\r\n", value.to_str().unwrap()));
+    Reply {
+        status: head.status.as_u16(),
+        head: lines.collect::<String>().to_lowercase(),
+        body: body.collect().await.unwrap().to_bytes().to_vec(),
+    }
+}
+
 /// A request that is right, to be made wrong.
-pub(super) fn call(operation: &str, body: &Value) -> Call {
+pub(crate) fn call(operation: &str, body: &Value) -> Call {
     call_with(operation, body.to_string().into_bytes())
 }
 
-pub(super) fn call_with(operation: &str, body: Vec<u8>) -> Call {
+pub(crate) fn call_with(operation: &str, body: Vec<u8>) -> Call {
     Call {
         method: "POST",
         path: "/".to_owned(),
@@ -186,12 +190,12 @@ pub(super) fn call_with(operation: &str, body: Vec<u8>) -> Call {
     }
 }
 
-pub(super) fn request(call: &Call) -> http::Request<Full<Bytes>> {
+pub(crate) fn request(call: &Call) -> http::Request<Full<Bytes>> {
     request_with(call, Some(&call.authorization()))
 }
 
 /// With this authorization in place of its own.
-pub(super) fn request_with(call: &Call, authorization: Option<&str>) -> http::Request<Full<Bytes>> {
+pub(crate) fn request_with(call: &Call, authorization: Option<&str>) -> http::Request<Full<Bytes>> {
     let mut request = http::Request::builder().method(call.method).uri(&call.path);
     for (name, value) in call.signed_headers() {
         request = request.header(name, value);
@@ -204,7 +208,7 @@ pub(super) fn request_with(call: &Call, authorization: Option<&str>) -> http::Re
 
 /// Status, name and message of an error, after what holds for every error.
 #[track_caller]
-pub(super) fn error(reply: &Reply) -> (u16, String, String) {
+pub(crate) fn error(reply: &Reply) -> (u16, String, String) {
     let json = reply.json();
     let name = json["__type"].as_str().unwrap_or_else(|| panic!("{reply:?}"));
     let message = json["message"].as_str().unwrap_or_else(|| panic!("{reply:?}"));

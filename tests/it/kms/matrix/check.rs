@@ -34,11 +34,12 @@ impl Findings {
         let mut rows = rows.filter(|row| L::IS_PROTOCOL || !row.over_http_alone).peekable();
         while rows.peek().is_some() {
             let visit = async |world: &mut World| {
-                let level = L::new(&world.kms);
+                let level = L::to(world);
+                let before = world.snapshot().await;
                 for row in rows.by_ref() {
                     self.cells += 1;
                     let cell = row.cells[column];
-                    match held(&level, world, row, cell).await {
+                    match held(&level, world, &before, row, cell).await {
                         Err(wrong) => {
                             let Row { operation, what, .. } = row;
                             self.found.push(format!("{}: {operation} {what} in {place:?}: {wrong}", L::NAME));
@@ -63,16 +64,16 @@ enum After {
 async fn held<L: Level, const STATES: usize>(
     level: &L,
     world: &mut World,
+    before: &Value,
     row: &Row<STATES>,
     cell: Cell,
 ) -> Result<After, String> {
-    let before = world.snapshot().await;
     let mut events = world.kms.events();
     let answer = level.call(row.operation, &(row.body)(world)).await;
     if let Outcome::Refused(exception) = cell.outcome {
         let Err(refused) = answer else { return Err(format!("not refused as {exception}")) };
         refuses(&refused, row.operation, exception, world.place)?;
-        return unchanged(&before, &world.snapshot().await).map(|()| After::TheSame);
+        return unchanged(before, &world.snapshot().await).map(|()| After::TheSame);
     }
     if let Err(refused) = answer {
         return Err(format!("refused: {refused:?}"));
@@ -84,7 +85,7 @@ async fn held<L: Level, const STATES: usize>(
         Outcome::Refused(_) => {}
         Outcome::Done => {
             stays(world, &mut events).await?;
-            let changes = row.seen.is_some() || before != world.snapshot().await;
+            let changes = row.seen.is_some() || *before != world.snapshot().await;
             return Ok(if changes { After::Another } else { After::TheSame });
         }
         Outcome::Moves(states) => moves(world, &mut events, states).await?,

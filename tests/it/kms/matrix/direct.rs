@@ -16,6 +16,7 @@ use custom_key_store::{
 use serde_json::{Value, json};
 
 use super::level::{Level, Refused};
+use super::world::World;
 
 pub(super) struct Direct(Kms);
 
@@ -23,8 +24,8 @@ impl Level for Direct {
     const NAME: &'static str = "Kms";
     const IS_PROTOCOL: bool = false;
 
-    fn new(kms: &Kms) -> Self {
-        Self(kms.clone())
+    fn to(world: &World) -> Self {
+        Self::new(&world.kms)
     }
 
     async fn call(&self, operation: &str, body: &Value) -> Result<Value, Refused> {
@@ -55,6 +56,10 @@ impl Level for Direct {
 }
 
 impl Direct {
+    pub(super) fn new(kms: &Kms) -> Self {
+        Self(kms.clone())
+    }
+
     async fn on_store(&self, action: Action, body: Body<'_>) -> Result<Value, KmsError> {
         let kms = &self.0;
         let id = || StoreId::new(body.text("CustomKeyStoreId").unwrap()).unwrap();

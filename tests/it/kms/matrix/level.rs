@@ -1,8 +1,10 @@
 //! Where the matrix is held to: `Kms` itself, and whatever stands in front of it.
 
 use custom_key_store::ConnectionState;
-use custom_key_store::kms::{Kms, KmsError};
+use custom_key_store::kms::KmsError;
 use serde_json::Value;
+
+use super::world::World;
 
 /// A way to make calls, by the names and members of AWS's API.
 pub(super) trait Level: Sized {
@@ -11,8 +13,8 @@ pub(super) trait Level: Sized {
     /// Whether it has the operations that `Kms` does not.
     const IS_PROTOCOL: bool;
 
-    /// One to the stores of this `Kms`.
-    fn new(kms: &Kms) -> Self;
+    /// One to the stores of this world.
+    fn to(world: &World) -> Self;
 
     async fn call(&self, operation: &str, body: &Value) -> Result<Value, Refused>;
 }

@@ -2,6 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::task::Poll;
+use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -19,6 +20,7 @@ use super::level::Level as _;
 use super::table::Of;
 use crate::kms::support::{builder, connect, drive, until};
 use crate::support::ledger;
+use crate::xks_proxy::support::NOW;
 
 pub(super) const NAME: &str = "root";
 pub(super) const ALIAS: &str = "alias/subject";
@@ -87,8 +89,9 @@ impl World {
 
     /// Holds a store in its place for as long as `visit` takes.
     pub(super) async fn visit<T>(place: Place, visit: impl AsyncFnOnce(&mut Self) -> T) -> T {
-        let (manager, clock) = (KeyManager::new(), ManualClock::new());
         // Time stands still: what hangs, hangs.
+        let clock = ManualClock::starting_at(SystemTime::UNIX_EPOCH + Duration::from_secs(NOW));
+        let manager = KeyManager::new();
         let opening = builder(&ledger(), &manager).clock(clock.clone()).open();
         let (kms, driver) = opening.await.unwrap();
         let life = async {
@@ -270,7 +273,7 @@ impl World {
         }
         self.in_flight = None;
         // What else a disconnect waits for.
-        self.clock.advance(std::time::Duration::from_secs(60));
+        self.clock.advance(Duration::from_secs(60));
         until(&self.kms, &self.store, ConnectionState::Disconnected).await;
     }
 }
