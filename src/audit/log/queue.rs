@@ -155,8 +155,9 @@ impl Queue {
         Ok(())
     }
 
-    /// For the writer: waits until there is something to do, or `retry` has passed.
-    pub(super) fn next(&self, retry: Option<Duration>) -> Work {
+    /// For the writer: waits until there is something to do, or `retry` has passed. `room` is for the lines that come next:
+    /// the place of those before, so that callers seldom wait for memory.
+    pub(super) fn next(&self, retry: Option<Duration>, room: Vec<Waiting>) -> Work {
         let retry = retry.map(|after| Instant::now() + after);
         let mut state = self.state();
         loop {
@@ -182,8 +183,6 @@ impl Queue {
         state.urgent = false;
         state.since = None;
         let closing = state.work.closing;
-        // Room for as many again.
-        let room = Vec::with_capacity(state.work.lines.len().min(1024));
         let next = Work { lines: room, closing, ..Work::default() };
         mem::replace(&mut state.work, next)
     }

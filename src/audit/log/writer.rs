@@ -96,17 +96,18 @@ impl Writer {
     }
 
     fn write_all(mut self) -> Ending {
-        let mut retry = None;
+        let (mut retry, mut room) = (None, Vec::new());
         loop {
-            let Work { lines, flushes, extents, closing } = self.queue.next(retry);
+            let Work { mut lines, flushes, extents, closing } = self.queue.next(retry, room);
             let mut outcome = Ok(());
-            for line in lines {
+            for line in lines.drain(..) {
                 // What failed is tried again with the last of them.
                 if outcome.is_ok() && self.is_full() {
                     outcome = self.try_to_write();
                 }
                 self.batch.take(&self.chain, line);
             }
+            room = lines;
             if closing {
                 let close = Operation::new(CLOSE);
                 let record = AuditRecord::service(self.clock.wall(), close, AuditOutcome::Succeeded);

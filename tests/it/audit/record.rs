@@ -120,6 +120,8 @@ fn what_is_no_record_is_refused() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn whatever_texts_are_in_it_a_record_is_one_line_and_reads_back(
         principal in any::<String>(),
