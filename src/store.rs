@@ -38,6 +38,7 @@ pub use describe::Description;
 pub use disconnected::UpdateError;
 pub(crate) use handle::{Acting, Used, check_plaintext, check_random};
 pub use handle::{Caller, DataKey, DataKeyLength, Handle};
+pub(crate) use joint::Joint;
 pub use keeping::DeleteError;
 pub(crate) use patience::{Observer, Patience};
 pub(crate) use register::{Kept, Recording, StoreRecord, has_keys, store_named};

@@ -83,14 +83,31 @@ impl Keys<'_> {
         self.move_alias(alias, id).await
     }
 
-    /// Has a name stand for a key of this store, whatever store the key belongs to that it stood for.
-    pub(crate) async fn take_alias(&self, name: &AliasName, id: &KeyId) -> Result<(), Error> {
-        retry!(id, self.try_take_alias(name, id))
+    /// Has a name stand for a key of this store that stands for another one, of whichever store. `Busy` when it stands for
+    /// a third by now: whether it may be taken from that nobody has said.
+    pub(crate) async fn take_alias(&self, name: &AliasName, from: &KeyId, id: &KeyId) -> Result<(), Error> {
+        retry!(id, self.try_take_alias(name, from, id))
     }
 
-    async fn try_take_alias(&self, name: &AliasName, id: &KeyId) -> Result<(), Error> {
+    async fn try_take_alias(&self, name: &AliasName, from: &KeyId, id: &KeyId) -> Result<(), Error> {
         let alias = self.alias_of_any(name).await?;
+        if alias.record.key != *from {
+            return Err(Error::busy(*id));
+        }
         self.move_alias(alias, id).await
+    }
+
+    /// Takes a name away that stands for this key. `Busy` when it stands for another by now.
+    pub(crate) async fn delete_alias_of(&self, name: &AliasName, id: &KeyId) -> Result<(), Error> {
+        retry!(name, self.try_delete_alias_of(name, id))
+    }
+
+    async fn try_delete_alias_of(&self, name: &AliasName, id: &KeyId) -> Result<(), Error> {
+        let alias = self.alias(name).await?;
+        if alias.record.key != *id {
+            return Err(Error::busy(*id));
+        }
+        self.commit(vec![Ledger::delete(&alias)], *id, || Error::busy(*id)).await
     }
 
     async fn move_alias(&self, alias: Stored<AliasRecord>, id: &KeyId) -> Result<(), Error> {

@@ -68,6 +68,21 @@ wire_enum! {
 }
 
 impl Action {
+    /// Whether it shows something, and changes nothing.
+    #[must_use]
+    pub const fn is_read_only(self) -> bool {
+        matches!(
+            self,
+            Self::DescribeCustomKeyStores
+                | Self::DescribeKey
+                | Self::ListKeys
+                | Self::ListAliases
+                | Self::ListResourceTags
+                | Self::GetKeyPolicy
+                | Self::ListKeyPolicies
+        )
+    }
+
     /// Whether it uses a key or a key manager, rather than manages one: what the quota of a store counts.
     #[must_use]
     pub const fn is_cryptographic(self) -> bool {

@@ -90,7 +90,7 @@ pub enum Refusal {
     /// No key manager of this kind can be had here (AWS: `UnsupportedOperationException`).
     #[error("such a custom key store is not supported here: {0}")]
     Unsupported(String),
-    /// Looking took too long (AWS: `DependencyTimeoutException`).
+    /// Looking took too long (AWS: `KMSInternalException`).
     #[error("what belongs to the custom key store could not be looked at in time")]
     TimedOut,
     /// Something failed that is nobody's business who calls (AWS: `KMSInternalException`).

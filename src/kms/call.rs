@@ -42,6 +42,11 @@ impl Subject {
         Self { key: Some(*id), ..Self::default() }
     }
 
+    /// A store by its name, which is judged when it is found.
+    pub(super) fn by_name(name: &StoreName) -> Self {
+        Self { by_alias: true, ..Self::none() }.parameter("CustomKeyStoreName", name)
+    }
+
     /// A key as a call names it, which shows where it is only when it is looked up.
     pub(super) fn named(key: &KeyRef) -> Self {
         match key {
@@ -141,6 +146,10 @@ impl Kms {
             };
             entry.write(result).await
         };
+        if action.is_read_only() {
+            // Nothing that would have to go on.
+            return job.await;
+        }
         // A call that came after the driver ended is carried out, to be refused, by whoever waits for it.
         self.shared.work.see_through(job).await
     }

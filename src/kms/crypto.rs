@@ -16,7 +16,7 @@ use super::slot::{Slot, View};
 use super::trail::Entry;
 use crate::backend::{CustomKeyStoreType, Operation, RequestId};
 use crate::crypto::{CiphertextBlob, Parsed, random_secret};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::key::{KeyId, ReadyKey};
 use crate::secret::SecretBytes;
 use crate::store::{Acting, DataKey, Used, check_plaintext, check_random};
@@ -155,7 +155,11 @@ impl Kms {
         let entry = shared.trail.begin(&self.caller, &request_id, action, shared.clock())?;
         match shared.refuse_ended() {
             Ok(()) => Ok((Call { kms: self, action, request_id }, entry)),
-            Err(refused) => Err(refused),
+            Err(refused) => {
+                let refused = Err(refused);
+                entry.enqueue(&refused);
+                refused
+            }
         }
     }
 }
@@ -200,7 +204,7 @@ impl Call<'_> {
 
     async fn decrypt(&self, entry: &mut Entry<'_>, request: &Decrypt<'_>) -> Result<Decrypted, KmsError> {
         let (id, route) = self.source(entry, request.ciphertext).await?;
-        let wanted = self.wanted(request.key).await?;
+        let wanted = self.wanted(&id, request.key).await?;
         let view = route.slot.view();
         let at = self.at(&route.slot, &view, &id).await?;
         if request.dry_run {
@@ -221,7 +225,7 @@ impl Call<'_> {
     ) -> Result<ReEncrypted, KmsError> {
         let (source, from) = self.source(entry, request.ciphertext).await?;
         let (destination, to) = self.admitted(entry, request.destination_key).await?;
-        let wanted = self.wanted(request.source_key).await?;
+        let wanted = self.wanted(&source, request.source_key).await?;
         let (from_view, to_view) = (from.slot.view(), to.slot.view());
         let from = self.at(&from.slot, &from_view, &source).await?;
         let reading = from.acting.reading(wanted.as_ref(), request.ciphertext, request.source_context).await;
@@ -293,17 +297,21 @@ impl Call<'_> {
     /// Where the key is that is to be used, if the caller may use it so.
     #[inline]
     async fn admitted(&self, entry: &mut Entry<'_>, key: &KeyRef) -> Result<(KeyId, Arc<Route>), KmsError> {
+        entry.asked(key, self.kms.shared.ledger.identity());
         let (id, route) = self.kms.permitted(self.action, key).await?;
         entry.route(&route);
         Ok((id, route))
     }
 
     /// The key that the caller says a ciphertext was encrypted under.
-    async fn wanted(&self, key: Option<&KeyRef>) -> Result<Option<KeyId>, KmsError> {
-        match key {
-            None => Ok(None),
-            Some(key) => Ok(Some(self.kms.permitted(self.action, key).await?.0)),
+    async fn wanted(&self, found: &KeyId, key: Option<&KeyRef>) -> Result<Option<KeyId>, KmsError> {
+        let Some(key) = key else { return Ok(None) };
+        let (wanted, _) = self.kms.permitted(self.action, key).await?;
+        // Before the state of anything is looked at.
+        if wanted == *found {
+            return Ok(Some(wanted));
         }
+        Err(mapping::of_key(Error::about(ErrorKind::IncorrectKey, &wanted)))
     }
 
     /// The store of a key, if it is connected and its quota not used up.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::poll_fn;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -9,13 +10,17 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, join_all};
-use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use futures_util::stream::{self, FuturesUnordered, StreamExt as _};
 
 use super::shared::Shared;
 use super::slot::Slot;
 use crate::backend::CustomKeyStoreType;
+use crate::clock::within;
 use crate::key::stores_with_keys_due;
 use crate::store::ConnectionState;
+
+/// Of how many stores keys are deleted at once.
+const STORES_AT_ONCE: usize = 16;
 
 /// How long after a round of deletions the next one begins.
 const ROUND: Duration = Duration::from_secs(60 * 60);
@@ -48,6 +53,9 @@ enum Ending {
     Closing(BoxFuture<'static, ()>),
     Done,
 }
+
+/// How long an audit trail may take to be written to its end.
+const CLOSING: Duration = Duration::from_secs(60);
 
 /// How many pieces of work may be finished before others of the same runtime have their turn.
 const BUDGET: usize = 256;
@@ -104,8 +112,13 @@ impl Driver {
                     if !self.tasks.is_empty() {
                         ready!(limit.poll_unpin(cx));
                     }
+                    // Whatever is not over now is given up, and says so in the trail before that is closed.
+                    self.shared.work.end();
+                    self.tasks.clear();
                     let shared = Arc::clone(&self.shared);
-                    Ending::Closing(async move { shared.trail.close().await }.boxed())
+                    let closing =
+                        async move { within(&**shared.clock(), CLOSING, shared.trail.close()).await };
+                    Ending::Closing(closing.map(drop).boxed())
                 }
                 Ending::Closing(closing) => {
                     ready!(closing.poll_unpin(cx));
@@ -148,7 +161,16 @@ pub(super) async fn settle(shared: &Shared, slot: &Slot) {
 /// Deletes keys whose time has come, again and again.
 async fn rounds(shared: Arc<Shared>) {
     loop {
-        let pause = if round(&shared).await { ROUND } else { ROUND / 60 };
+        let round = AssertUnwindSafe(round(&shared)).catch_unwind().await;
+        let pause = match round {
+            Ok(true) => ROUND,
+            Ok(false) => ROUND / 60,
+            Err(panic) => {
+                // Its destructor is foreign code, and may panic in its turn.
+                std::mem::forget(panic);
+                ROUND
+            }
+        };
         shared.clock().sleep(pause).await;
     }
 }
@@ -157,22 +179,25 @@ async fn rounds(shared: Arc<Shared>) {
 /// deleted with its KMS key, so that one whose store is just being connected waits for that.
 async fn round(shared: &Shared) -> bool {
     let Ok(due) = stores_with_keys_due(&shared.ledger, &shared.timing()).await else { return true };
-    let mut is_done = true;
-    let slots = match due {
+    let slots: Vec<Arc<Slot>> = match due {
         Some(due) => due.iter().filter_map(|id| shared.find(id)).collect(),
         None => shared.all_slots(),
     };
-    for slot in slots {
-        let view = slot.view_full();
-        if view.state == ConnectionState::Connecting && slot.store_type == CustomKeyStoreType::AwsCloudhsm {
-            is_done = false;
-            continue;
-        }
-        if let Ok(report) = view.keys(&slot).delete_due().await {
-            shared.trail.deleted(&slot.id, shared.ledger.identity(), &report, shared.clock().wall());
-        }
-    }
-    is_done
+    let left = |slot: &Arc<Slot>| {
+        slot.view().state == ConnectionState::Connecting && slot.store_type == CustomKeyStoreType::AwsCloudhsm
+    };
+    let (left, ready): (Vec<_>, Vec<_>) = slots.into_iter().partition(left);
+    // One whose cluster does not answer holds up no other.
+    stream::iter(ready)
+        .for_each_concurrent(STORES_AT_ONCE, |slot: Arc<Slot>| async move {
+            let view = slot.view_full();
+            if let Ok(report) = view.keys(&slot).delete_due().await {
+                let (identity, now) = (shared.ledger.identity(), shared.clock().wall());
+                shared.trail.deleted(&slot.id, slot.store_type, identity, &report, now);
+            }
+        })
+        .await;
+    left.is_empty()
 }
 
 /// Brings everything to its end, and writes nothing down.

@@ -226,12 +226,10 @@ impl Kms {
         let subject = Subject::key(key).alias(&name);
         let work = move |kms: Self| async move {
             let route = kms.shared.route(&id).await?;
-            if kms.has_authorizer() {
-                // From a key that the caller may not take it from it is not taken.
-                kms.permitted(Action::UpdateAlias, &name.clone().into()).await?;
-            }
+            // From a key that the caller may not take it from it is not taken.
+            let (from, _) = kms.permitted(Action::UpdateAlias, &name.clone().into()).await?;
             let view = route.slot.view_full();
-            view.keys(&route.slot).take_alias(&name, &id).await.map_err(mapping::of_key)
+            view.keys(&route.slot).take_alias(&name, &from, &id).await.map_err(mapping::of_key)
         };
         self.manage(Action::UpdateAlias, subject, work).await
     }
@@ -249,9 +247,9 @@ impl Kms {
         let name = name.clone();
         let subject = Subject::named(&name.clone().into());
         let work = |kms: Self| async move {
-            let (_, route) = kms.permitted(Action::DeleteAlias, &name.clone().into()).await?;
+            let (id, route) = kms.permitted(Action::DeleteAlias, &name.clone().into()).await?;
             let view = route.slot.view_full();
-            view.keys(&route.slot).delete_alias(&name).await.map_err(mapping::of_key)
+            view.keys(&route.slot).delete_alias_of(&name, &id).await.map_err(mapping::of_key)
         };
         self.manage(Action::DeleteAlias, subject, work).await
     }
@@ -354,6 +352,26 @@ impl Kms {
             Ok(policy(kms.shared.ledger.identity()))
         };
         self.manage(Action::GetKeyPolicy, Subject::key(key), work).await
+    }
+
+    /// `ListKeyPolicies`: the names of the key's policies, which are the name of the one that every key has.
+    ///
+    /// # Errors
+    ///
+    /// `NotFoundException`, and others that AWS documents.
+    ///
+    /// # Cancel safety
+    ///
+    /// May be dropped at will.
+    pub async fn list_key_policies(&self, key: &KeyId) -> Result<Vec<&'static str>, KmsError> {
+        let id = *key;
+        let work = move |kms: Self| async move {
+            let route = kms.shared.route(&id).await?;
+            let view = route.slot.view_full();
+            view.keys(&route.slot).describe(&id).await.map_err(mapping::of_key)?;
+            Ok(vec!["default"])
+        };
+        self.manage(Action::ListKeyPolicies, Subject::key(key), work).await
     }
 }
 

@@ -144,7 +144,7 @@ pub(super) fn of_create_key(
         }
         ErrorKind::Backend(kind) => {
             let exception = match kind {
-                Kind::KeyNotFound => Exception::XksKeyNotFound,
+                Kind::KeyNotFound if !is_cluster => Exception::XksKeyNotFound,
                 // The cluster says so when it has too few active HSMs.
                 Kind::InvalidKeyState if is_cluster => Exception::CloudHsmClusterInvalidConfiguration,
                 Kind::InvalidKeyState | Kind::InvalidKeyUsage => Exception::XksKeyInvalidConfiguration,
@@ -268,15 +268,17 @@ pub(super) fn of_refusal(refusal: Refusal) -> KmsError {
         }
         Refusal::Unreachable(_) => Exception::XksProxyUriUnreachable,
         Refusal::Unsupported(_) => Exception::UnsupportedOperation,
-        Refusal::TimedOut => Exception::DependencyTimeout,
-        Refusal::Internal => Exception::KmsInternal,
+        Refusal::TimedOut | Refusal::Internal => Exception::KmsInternal,
     };
     KmsError::new(exception, refusal.to_string()).because(refusal)
 }
 
+/// Of the operations on custom key stores, for which AWS documents no other exception for this. (4.2)
 pub(super) fn of_catalog(error: CatalogError) -> KmsError {
-    of_catalog_kind(error.kind(), error.into())
+    KmsError::new(Exception::KmsInternal, UNREADABLE).because(error)
 }
+
+const UNREADABLE: &str = "what is kept of custom key stores and keys could not be read or written";
 
 fn of_catalog_kind(kind: CatalogErrorKind, error: Error) -> KmsError {
     let (exception, message) = match kind {
@@ -284,10 +286,7 @@ fn of_catalog_kind(kind: CatalogErrorKind, error: Error) -> KmsError {
             Exception::DependencyTimeout,
             "what is kept of custom key stores and keys did not answer in time",
         ),
-        _ => (
-            Exception::KmsInternal,
-            "what is kept of custom key stores and keys could not be read or written",
-        ),
+        _ => (Exception::KmsInternal, UNREADABLE),
     };
     KmsError::new(exception, message).because(error)
 }

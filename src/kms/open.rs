@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Kms;
-use super::backends::Backends;
+use super::backends::{Backends, Refusal};
+use super::claims::Claim;
 use super::driver::Driver;
 use super::error::KmsError;
 use super::mapping;
 use super::rules::Authorizer;
 use super::secret;
 use super::settings::Settings;
-use super::shared::Shared;
+use super::shared::{Seat, Shared};
 use super::trail::Trail;
 use super::unmapped::Unmapped;
 use crate::audit::AuditTrail;
@@ -132,7 +133,10 @@ impl KmsBuilder {
             after = page.last().map(|last| last.record.id.to_string());
             let is_last = page.len() < limit;
             for stored in page {
-                restore(&shared, stored)?;
+                let claim = shared.claims.claim_regardless(&stored.record.id, &stored.record.configuration);
+                // Those that are there stay, however few there may be.
+                let Some(seat) = shared.seat(None) else { continue };
+                restore(&shared, stored, claim, seat)?;
             }
             if is_last {
                 break;
@@ -148,7 +152,12 @@ impl KmsBuilder {
 }
 
 /// Puts a store in its place.
-fn restore(shared: &Arc<Shared>, stored: Stored<StoreRecord>) -> Result<(), KmsError> {
+pub(super) fn restore(
+    shared: &Arc<Shared>,
+    stored: Stored<StoreRecord>,
+    claim: Claim,
+    seat: Seat,
+) -> Result<(), KmsError> {
     let record = &stored.record;
     let secret = record.unsealed_secret(&shared.ledger).map_err(mapping::of_catalog)?;
     let configuration = &record.configuration;
@@ -156,20 +165,29 @@ fn restore(shared: &Arc<Shared>, stored: Stored<StoreRecord>) -> Result<(), KmsE
         .as_ref()
         .and_then(secret::decode)
         .map(|secret| shared.backends.backend(configuration, &secret));
-    let backend: Arc<dyn Backend> = match made {
-        Some(Ok(backend)) if backend.configuration() == *configuration => backend,
-        other => Arc::new(Unmapped::new(configuration.clone(), other.and_then(Result::err))),
+    let (backend, is_stand_in): (Arc<dyn Backend>, bool) = match made {
+        Some(Ok(backend)) if backend.configuration() == *configuration => (backend, false),
+        other => {
+            let refusal = match other {
+                None => None,
+                Some(Err(refusal)) => Some(refusal),
+                Some(Ok(_)) => Some(Refusal::Unsupported(
+                    "the application made a backend of another configuration".to_owned(),
+                )),
+            };
+            (Arc::new(Unmapped::new(configuration.clone(), refusal)), true)
+        }
     };
-    let claim = shared.claims.claim_regardless(&record.id, configuration);
-    // Those that are there stay, however few there may be.
-    let Some(seat) = shared.seat(None) else { return Ok(()) };
     let resumes = record.state == Kept::Connected;
     let (trail, clock, id) = (shared.trail.clone(), Arc::clone(shared.clock()), record.id.clone());
     let told: Observer = Arc::new(move |error| trail.tried_again(&id, error, clock.wall()));
     let patience = Patience { told: Some(told), ..Patience::default() };
     let builder = shared.builder(backend).patience(patience);
     let store = builder.open_listed(&shared.ledger, stored).map_err(mapping::of_catalog)?;
-    let slot = shared.insert(store, claim, seat);
+    let slot = shared.insert(store, claim, seat)?;
+    if is_stand_in {
+        slot.stands_in();
+    }
     if resumes {
         // It is being connected, but nobody polls it yet.
         shared.step(&slot, |_| ())?;

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
 use quick_cache::sync::Cache;
 
 use super::backends::{Backends, Purpose, Refusal};
@@ -21,11 +20,11 @@ use super::slot::{Gone, Moved, Slot, Step};
 use super::trail::Trail;
 use super::work::Work;
 use crate::backend::{Backend, StoreConfiguration};
-use crate::catalog::Ledger;
+use crate::catalog::{CatalogError, CatalogErrorKind, Ledger};
 use crate::clock::{Clock, within};
 use crate::key::{KeyArn, KeyId, Timing, find_key};
 use crate::rate::Quota;
-use crate::store::{AnyKeyStore, StoreBuilder};
+use crate::store::{AnyKeyStore, StoreBuilder, StoreRecord};
 use crate::store_id::StoreId;
 
 /// Of how many keys it is remembered which store they belong to. One takes some 150 bytes.
@@ -121,12 +120,46 @@ impl Shared {
     }
 
     /// Takes a store in that has claimed what is its alone.
-    pub(super) fn insert(&self, store: AnyKeyStore, claim: Claim, seat: Seat) -> Arc<Slot> {
+    pub(super) fn insert(&self, store: AnyKeyStore, claim: Claim, seat: Seat) -> Result<Arc<Slot>, KmsError> {
         let id = store.id().clone();
         let slot = Arc::new(Slot::new(store, self.settings.quota.map(Quota::new)));
         let place = Place { slot: Arc::clone(&slot), claim, _seat: seat };
-        self.slots.write().unwrap_or_else(PoisonError::into_inner).insert(id, place);
-        slot
+        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        // Whoever ends takes away what is there, under this lock; what comes later would keep its store from its next owner.
+        if self.phase.load(Ordering::Acquire) == Phase::Ended as u8 {
+            drop(slots);
+            drop(place);
+            return self.refuse_ended().map(|()| slot);
+        }
+        slots.insert(id, place);
+        Ok(slot)
+    }
+
+    /// Opens a store that was created, if that took place after all; as soon as the catalogue says.
+    pub(super) async fn adopt_late(self: &Arc<Self>, id: &StoreId, claim: Claim, seat: Seat) {
+        loop {
+            match self.timing().bounded(self.ledger.read::<StoreRecord>(id.as_str())).await {
+                Ok(None) => return,
+                Ok(Some(stored)) => return drop(super::open::restore(self, stored, claim, seat)),
+                Err(_) => self.clock().sleep(Duration::from_secs(1)).await,
+            }
+        }
+    }
+
+    /// Whether a deletion of which the catalogue did not say in time took place.
+    pub(super) async fn is_gone(&self, id: &StoreId, error: &CatalogError) -> bool {
+        error.kind() == CatalogErrorKind::Unavailable
+            && matches!(self.timing().bounded(self.ledger.read::<StoreRecord>(id.as_str())).await, Ok(None))
+    }
+
+    /// The turn to change what a store is made of. Whoever waits too long gives up, so that calls that nobody waits for any
+    /// more do not pile up behind a key manager that hangs.
+    pub(super) async fn turn_to_update<'s>(&self, slot: &'s Slot) -> Result<TurnGuard<'s>, KmsError> {
+        let turn = within(&**self.clock(), self.settings.call_timeout, slot.updates.lock()).await;
+        turn.ok_or_else(|| {
+            let message = format!("another change of the custom key store {} is under way", slot.id);
+            KmsError::new(Exception::KmsInternal, message)
+        })
     }
 
     /// Forgets a store that was deleted.
@@ -204,7 +237,7 @@ impl Shared {
         let Step { outcome, wants_driver } = stepped.map_err(|Gone| self.gone(&slot.id))?;
         if wants_driver {
             let (shared, slot) = (Arc::clone(self), Arc::clone(slot));
-            self.work.push(async move { super::driver::settle(&shared, &slot).await }.boxed());
+            self.work.push(async move { super::driver::settle(&shared, &slot).await });
         }
         Ok(outcome)
     }
@@ -237,6 +270,18 @@ impl Shared {
         inspected.unwrap_or(Err(Refusal::TimedOut)).map_err(mapping::of_refusal)
     }
 
+    /// The same before a store is connected: what AWS documents no exception for, the attempt itself finds, and shows as a
+    /// connection error code.
+    pub(super) async fn inspect_to_connect(
+        &self,
+        configuration: &StoreConfiguration,
+    ) -> Result<(), KmsError> {
+        match self.inspect(configuration, Purpose::Connect).await {
+            Err(error) if is_known_to_connect(error.exception()) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// Refuses calls when nobody drives what they begin.
     pub(super) fn refuse_ended(&self) -> Result<(), KmsError> {
         let phase = self.phase.load(Ordering::Acquire);
@@ -261,6 +306,18 @@ impl Shared {
         self.phase.store(Phase::Ended as u8, Ordering::Release);
     }
 }
+
+const fn is_known_to_connect(exception: Exception) -> bool {
+    matches!(
+        exception,
+        Exception::CloudHsmClusterNotActive
+            | Exception::CloudHsmClusterInvalidConfiguration
+            | Exception::KmsInternal
+    )
+}
+
+/// A turn that somebody has.
+type TurnGuard<'s> = futures_util::lock::MutexGuard<'s, ()>;
 
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,6 +1,7 @@
 //! One store among many: its place, which is locked for a moment, and its view, which is not.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
@@ -34,6 +35,8 @@ pub(super) struct Slot {
     pub(super) turn: Turn<()>,
     /// Who polls the store.
     waker: AtomicWaker,
+    /// Whether the application made no backend for it when it was opened.
+    is_stand_in: AtomicBool,
 }
 
 struct Held {
@@ -102,7 +105,23 @@ impl Slot {
             updates: Turn::new(()),
             turn: Turn::new(()),
             waker: AtomicWaker::new(),
+            is_stand_in: AtomicBool::new(false),
         }
+    }
+
+    /// Whether what it has for a backend stands in for one.
+    pub(super) fn has_stand_in(&self) -> bool {
+        self.is_stand_in.load(Ordering::Acquire)
+    }
+
+    /// What it has for a backend is none.
+    pub(super) fn stands_in(&self) {
+        self.is_stand_in.store(true, Ordering::Release);
+    }
+
+    /// The application has made it a backend.
+    pub(super) fn has_its_own(&self) {
+        self.is_stand_in.store(false, Ordering::Release);
     }
 
     /// The store as it is now.

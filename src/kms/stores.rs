@@ -1,6 +1,7 @@
 //! Custom key stores: made, connected, disconnected, shown, deleted.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Kms;
 use super::action::Action;
@@ -11,11 +12,12 @@ use super::exception::Exception;
 use super::mapping;
 use super::request::{CreateCustomKeyStore, StoreSecret};
 use super::secret;
+use super::shared::Shared;
 use super::slot::{Gone, Slot};
 use crate::backend::{Backend, StoreConfiguration, StoreName};
 use crate::catalog::CatalogErrorKind;
 use crate::key::{Page, PageRequest};
-use crate::store::{ConnectionState, Description, Recording, has_keys, store_named};
+use crate::store::{ConnectionState, CreateError, Description, Recording, has_keys, store_named};
 use crate::store_id::StoreId;
 
 /// What the pages of stores are pages of.
@@ -57,9 +59,21 @@ impl Kms {
         shared.inspect(&configuration, Purpose::Create).await?;
         let builder = shared.builder(backend).id(id.clone()).secret(secret::encode(&secret));
         let created = builder.create(&shared.ledger, name).await;
-        let store = created.map_err(|error| mapping::of_create(configuration.store_type(), error))?;
-        shared.insert(store.into(), claim, seat);
-        Ok(id)
+        let error = match created {
+            Ok(store) => {
+                shared.insert(store.into(), claim, seat)?;
+                return Ok(id);
+            }
+            Err(error) => error,
+        };
+        let is_late =
+            matches!(&error, CreateError::Catalog(error) if error.kind() == CatalogErrorKind::Unavailable);
+        if is_late {
+            // It may be there all the same, and what is its alone must not be another's meanwhile.
+            let (shared, id) = (Arc::clone(shared), id.clone());
+            self.shared.work.push(async move { shared.adopt_late(&id, claim, seat).await });
+        }
+        Err(mapping::of_create(configuration.store_type(), error))
     }
 
     /// The CloudHSM key store that is there already, when it is created once more: AWS takes that for a retry.
@@ -123,12 +137,12 @@ impl Kms {
         if slot.view().state == ConnectionState::Disconnected {
             let configuration = slot.look(|store, _| store.configuration().clone());
             let configuration = configuration.map_err(|Gone| shared.gone(&id))?;
-            shared.inspect(&configuration, Purpose::Connect).await?;
+            shared.inspect_to_connect(&configuration).await?;
         }
         let begun = {
             let _turn = slot.turn.lock().await;
             shared.step(&slot, |store| match store.state() {
-                ConnectionState::Connecting | ConnectionState::Connected => Ok(None),
+                ConnectionState::Connecting | ConnectionState::Connected => Ok(store.recording()),
                 // The one place that knows which states these are.
                 found => store.connect().map(|()| store.recording()).map_err(|_| found),
             })?
@@ -146,7 +160,8 @@ impl Kms {
     /// # Errors
     ///
     /// `CustomKeyStoreInvalidStateException` in the states `DISCONNECTED` and `DISCONNECTING`, and others that AWS
-    /// documents. After `KMSInternalException` the store is disconnected, but a restart may connect it again.
+    /// documents. After `KMSInternalException` the store is disconnected, but not yet written down as such, which is tried
+    /// again: a restart before that connects it again.
     ///
     /// # Cancel safety
     ///
@@ -175,7 +190,12 @@ impl Kms {
             };
             mapping::invalid_state(&id, found, what, advice)
         })?;
-        recorded(recording).await
+        let Some(recording) = recording else { return Ok(()) };
+        let Some(error) = recording.await else { return Ok(()) };
+        // A restart must not connect it again.
+        let (shared, slot) = (Arc::clone(&self.shared), Arc::clone(&slot));
+        self.shared.work.push(async move { keep_disconnected(&shared, &slot).await });
+        Err(mapping::of_catalog(error))
     }
 
     /// `DeleteCustomKeyStore`: of a store that is `DISCONNECTED` and has no KMS keys, not even such whose deletion is
@@ -197,7 +217,7 @@ impl Kms {
     async fn delete(self, id: StoreId) -> Result<(), KmsError> {
         let shared = &self.shared;
         let slot = shared.slot(&id)?;
-        let _update = slot.updates.lock().await;
+        let _update = shared.turn_to_update(&slot).await?;
         let _turn = slot.turn.lock().await;
         let deletion = slot.look(|store, _| store.deletion().ok_or_else(|| store.state()));
         let deletion = deletion.map_err(|Gone| shared.gone(&id))?.map_err(|found| {
@@ -215,8 +235,8 @@ impl Kms {
                 );
                 Err(KmsError::new(Exception::CustomKeyStoreHasCmks, message).because(error))
             }
-            // An earlier deletion took place after all, of which the catalogue did not say so in time.
-            Err(error) if error.kind() == CatalogErrorKind::NotFound => {
+            // This deletion, or an earlier one, took place after all, of which the catalogue did not say so in time.
+            Err(error) if error.kind() == CatalogErrorKind::NotFound || shared.is_gone(&id, &error).await => {
                 shared.remove(&slot);
                 Ok(())
             }
@@ -275,11 +295,13 @@ impl Kms {
     ///
     /// May be dropped at will.
     pub async fn describe_custom_key_store_named(&self, name: &StoreName) -> Result<Description, KmsError> {
-        let subject = Subject::none().configuration(Some(name), None);
+        let subject = Subject::by_name(name);
         let name = name.clone();
         let work = |kms: Self| async move {
-            let slot = kms.named(&name).await?.ok_or_else(|| mapping::store_not_found_by_name(&name))?;
-            kms.describe(&slot)
+            let found = kms.named(&name).await?;
+            // By the id, as whoever describes it by that is judged.
+            kms.authorize(Action::DescribeCustomKeyStores, None, found.as_ref().map(|slot| &slot.id))?;
+            kms.describe(&*found.ok_or_else(|| mapping::store_not_found_by_name(&name))?)
         };
         self.manage(Action::DescribeCustomKeyStores, subject, work).await
     }
@@ -292,6 +314,19 @@ impl Kms {
         let shared = &self.shared;
         let found = shared.timing().bounded(store_named(&shared.ledger, name)).await;
         Ok(found.map_err(mapping::of_catalog)?.and_then(|id| shared.find(&id)))
+    }
+}
+
+/// Writes down that a store is disconnected, again and again until it is durable, or the store has moved on.
+async fn keep_disconnected(shared: &Shared, slot: &Slot) {
+    let mut pause = Duration::from_secs(1);
+    loop {
+        shared.clock().sleep(pause).await;
+        pause = (2 * pause).min(Duration::from_secs(60));
+        let Ok(Some(recording)) = slot.look(|store, _| store.recording_again()) else { return };
+        if recording.await.is_none() {
+            return;
+        }
     }
 }
 

@@ -7,10 +7,11 @@ use super::action::Action;
 use super::call::{Answer, Subject};
 use super::error::KmsError;
 use super::exception::Exception;
+use super::key_ref::KeyRef;
 use super::shared::Route;
 use super::slot::Moved;
 use crate::audit::{AuditCategory, AuditEntry, AuditOutcome, AuditRecord, AuditTrail};
-use crate::backend::{BackingKeyId, ConnectionError, Operation, RequestId};
+use crate::backend::{BackingKeyId, ConnectionError, CustomKeyStoreType, Operation, RequestId};
 use crate::clock::Clock;
 use crate::crypto::EncryptionContext;
 use crate::error::Error;
@@ -91,6 +92,7 @@ impl Trail {
     pub(super) fn deleted(
         &self,
         store: &StoreId,
+        store_type: CustomKeyStoreType,
         identity: &Identity,
         report: &DeletionReport,
         time: SystemTime,
@@ -103,9 +105,12 @@ impl Trail {
         let event = |id: &KeyId, outcome: AuditOutcome, status: &'static str| {
             let record = AuditRecord::service(time, Operation::DELETE_KEY, outcome)
                 .with_store(store.clone())
-                .with_key(id.arn(identity))
-                .with_parameter("backingKeyDeletionStatus", status);
-            trail.event(record);
+                .with_key(id.arn(identity));
+            // The key of an external key manager is left alone.
+            trail.event(match store_type {
+                CustomKeyStoreType::AwsCloudhsm => record.with_parameter("backingKeyDeletionStatus", status),
+                CustomKeyStoreType::ExternalKeyStore => record,
+            });
         };
         for id in &report.deleted {
             match report.orphaned.iter().find(|(orphan, _)| orphan == id) {
@@ -153,10 +158,20 @@ impl Entry<'_> {
         self.note(|record| record.key = Some(key.clone()));
     }
 
+    /// The key that is asked for, whether it is there or not.
+    #[inline]
+    pub(super) fn asked(&mut self, key: &KeyRef, identity: &Identity) {
+        self.note(|record| match key {
+            KeyRef::Id(id) if record.key.is_none() => record.key = Some(id.arn(identity)),
+            KeyRef::Id(id) => record.destination_key = Some(id.arn(identity)),
+            KeyRef::Alias(name) => record.parameters.insert("AliasName", name.to_string()),
+        });
+    }
+
     /// The key that is used; of two the second is what is encrypted under.
     #[inline]
     pub(super) fn route(&mut self, route: &Route) {
-        self.note(|record| match record.key {
+        self.note(|record| match &record.store {
             None => {
                 record.key = Some(route.arn.clone());
                 record.store = Some(route.slot.id.clone());
@@ -179,7 +194,12 @@ impl Entry<'_> {
 
     #[inline]
     pub(super) fn backing_key(&mut self, key: &BackingKeyId) {
-        self.note(|record| record.backing_key = Some(key.clone()));
+        // Of two, that of the key that is decrypted with: the other is of the store of the destination.
+        self.note(|record| {
+            if record.backing_key.is_none() {
+                record.backing_key = Some(key.clone());
+            }
+        });
     }
 
     /// Writes down soon what became of the call.

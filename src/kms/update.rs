@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use futures_util::FutureExt as _;
-
 use super::Kms;
 use super::action::Action;
 use super::backends::{Purpose, Refusal};
@@ -58,7 +56,7 @@ impl Kms {
         let shared = &self.shared;
         let slot = shared.slot(&id)?;
         let gone = |Gone| shared.gone(&id);
-        let _update = slot.updates.lock().await;
+        let _update = shared.turn_to_update(&slot).await?;
 
         let (before, epoch) =
             slot.look(|store, epoch| (store.configuration().clone(), epoch)).map_err(gone)?;
@@ -97,14 +95,25 @@ impl Kms {
                 },
             )
             .map_err(gone)?;
-        let recording = recorded.map_err(|found| mapping::not_now(&id, found))?;
-        recording.await.map_err(|error| of_update(UpdateError::Catalog(error)))?;
+        let written = match recorded {
+            Ok(recording) => recording.await.map_err(|error| of_update(UpdateError::Catalog(error))),
+            Err(found) => Err(mapping::not_now(&id, found)),
+        };
+        if let Err(error) = written {
+            if let Some(goodbye) = tried.withdraw() {
+                shared.work.push(goodbye);
+            }
+            return Err(error);
+        }
         let goodbye = shared.step(&slot, |store| store.adopt_revision(tried))?;
+        if change.concerns_backend() {
+            slot.has_its_own();
+        }
         if let Some(claim) = claim {
             shared.reclaim(&id, claim);
         }
         if let Some(goodbye) = goodbye {
-            shared.work.push(goodbye.map(drop).boxed());
+            shared.work.push(goodbye);
         }
         Ok(())
     }
@@ -119,7 +128,7 @@ impl Kms {
         after: &StoreConfiguration,
     ) -> Result<Arc<dyn Backend>, KmsError> {
         self.shared.inspect(after, Purpose::Update).await?;
-        if is_elsewhere(before, after) {
+        if slot.has_stand_in() || is_elsewhere(before, after) {
             let secret = match told(change) {
                 Some(told) => told,
                 None => self.secret(slot).await?.ok_or_else(no_secret)?,

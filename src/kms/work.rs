@@ -1,11 +1,16 @@
 //! What calls leave for the driver to see through.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::{Mutex, PoisonError};
 use std::task::Waker;
 
 use futures_util::FutureExt as _;
-use futures_util::future::{BoxFuture, Shared};
+use futures_util::future::BoxFuture;
 use futures_util::task::AtomicWaker;
+
+use super::error::KmsError;
+use super::exception::Exception;
+use crate::store::Joint;
 
 /// The way from calls to the driver.
 #[derive(Debug, Default)]
@@ -28,26 +33,32 @@ impl std::fmt::Debug for Queue {
 }
 
 impl Work {
-    /// Leaves something to be seen through. Dropped, when the driver is gone.
-    pub(super) fn push(&self, work: BoxFuture<'static, ()>) {
+    /// Leaves something to be seen through. Dropped, when the driver is gone. What panics ends alone.
+    pub(super) fn push(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let shielded = AssertUnwindSafe(work).catch_unwind().map(|ended| {
+            if let Err(panic) = ended {
+                // Its destructor is foreign code, and may panic in its turn.
+                std::mem::forget(panic);
+            }
+        });
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         if queue.has_ended {
             drop(queue);
-            return drop(work);
+            return drop(shielded);
         }
-        queue.waiting.push(work);
+        queue.waiting.push(shielded.boxed());
         drop(queue);
         self.driver.wake();
     }
 
     /// Work whose result somebody waits for, and which goes on when nobody does any more.
-    pub(super) fn see_through<T: Clone + Send + Sync + 'static>(
+    pub(super) fn see_through<T: Clone + Send + 'static>(
         &self,
-        work: impl Future<Output = T> + Send + 'static,
-    ) -> Shared<BoxFuture<'static, T>> {
-        let shared = work.boxed().shared();
-        self.push(shared.clone().map(drop).boxed());
-        shared
+        work: impl Future<Output = Result<T, KmsError>> + Send + 'static,
+    ) -> Joint<Result<T, KmsError>> {
+        let joint = Joint::new(work.boxed(), || Err(panicked()));
+        self.push(joint.clone().map(drop));
+        joint
     }
 
     /// What was left since the last time; `waker` is woken when there is more.
@@ -68,4 +79,9 @@ impl Work {
         drop(queue);
         drop(left);
     }
+}
+
+/// Code of the application's, or our own, panicked in a call; what it said may hold a secret.
+fn panicked() -> KmsError {
+    KmsError::new(Exception::KmsInternal, "something failed inside; whether the call took effect is unknown")
 }

@@ -59,7 +59,7 @@ impl Wake for Waiting {
 
 impl<T: Clone> Joint<T> {
     /// `panicked` says what it comes to when `work` panics.
-    pub(super) fn new(work: BoxFuture<'static, T>, panicked: fn() -> T) -> Self {
+    pub(crate) fn new(work: BoxFuture<'static, T>, panicked: fn() -> T) -> Self {
         let waiting = Waiting { wakers: WakerSet::new(), woken: AtomicBool::new(false) };
         let work = Mutex::new(Work::Idle(Shielded::new(work)));
         Self { shared: Arc::new(Shared { work, waiting: Arc::new(waiting), panicked }), place: None }

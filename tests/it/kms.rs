@@ -4,4 +4,5 @@ mod apart;
 mod life;
 mod matrix;
 mod restart;
+mod reviewed;
 pub(crate) mod support;

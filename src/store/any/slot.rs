@@ -26,6 +26,14 @@ impl AnyKeyStore {
         }
     }
 
+    /// Writes down once more that the store is disconnected, where it is and that could not be written down.
+    pub(crate) fn recording_again(&self) -> Option<Recording> {
+        match &self.state {
+            AnyState::Disconnected(_) | AnyState::Disconnecting(_) => self.core.recorded_disconnect(),
+            AnyState::Connecting(_) | AnyState::Connected(_) | AnyState::Failed(_) => None,
+        }
+    }
+
     /// The secret that the store was told, as it was last seen in the catalogue. Reads nothing.
     pub(crate) fn secret(&self) -> Result<Option<SecretBytes>, CatalogError> {
         let Some(register) = &self.core.register else { return Ok(None) };
