@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use custom_key_store::Identity;
 use custom_key_store::backend::TrustAnchorCertificate;
@@ -35,6 +36,9 @@ pub(crate) fn backends(settings: &Settings, identity: &Identity) -> Result<Backe
 
 fn proxies(external: &External, identity: &Identity) -> Result<ExternalProxies, Box<dyn Error>> {
     let mut client = XksProxy::builder().region(identity.region.clone());
+    if let Some(deadline) = external.deadline_ms.map(Duration::from_millis) {
+        client = client.deadline(deadline);
+    }
     if !external.trust_roots.is_empty() {
         let mut pem = Vec::new();
         for path in &external.trust_roots {

@@ -93,6 +93,7 @@ impl From<Rate> for RateLimit {
 pub(crate) struct External {
     pub(crate) connect_to: BTreeMap<String, SocketAddr>,
     pub(crate) trust_roots: Vec<PathBuf>,
+    pub(crate) deadline_ms: Option<u64>,
 }
 
 #[derive(Deserialize)]

@@ -47,6 +47,7 @@
 //! # [external]                          # external key stores
 //! # connect_to = { "proxy.example.com" = "127.0.0.1:8000" }   # hosts that lie elsewhere; all others must be public addresses
 //! # trust_roots = ["root.pem"]          # whom to trust in place of whom the system trusts
+//! # deadline_ms = 250                   # for each request to a proxy, everything included
 //!
 //! # [[cluster]]                         # CloudHSM key stores: what a cluster id means here
 //! # id = "cluster-mainhsmroom"

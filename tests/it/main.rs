@@ -17,6 +17,7 @@ mod keys;
 mod kms;
 mod kms_api;
 mod kms_rules;
+mod kms_server;
 mod ledger;
 mod listening;
 mod machine;
