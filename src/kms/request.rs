@@ -1,5 +1,6 @@
 //! What is asked, and what is answered.
 
+use std::fmt;
 use std::time::SystemTime;
 
 use super::key_ref::KeyRef;
@@ -72,7 +73,7 @@ pub enum StoreSecret {
 }
 
 /// `Encrypt`: 1 to 4,096 bytes.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 #[must_use]
 pub struct Encrypt<'a> {
     pub(super) key: &'a KeyRef,
@@ -112,7 +113,7 @@ pub struct Encrypted {
 }
 
 /// `Decrypt`: a ciphertext blob, which names its KMS key.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 #[must_use]
 pub struct Decrypt<'a> {
     pub(super) ciphertext: &'a [u8],
@@ -158,7 +159,7 @@ pub struct Decrypted {
 
 /// `ReEncrypt`: from one KMS key, encryption context or both to another, be it of another custom key store. The plaintext
 /// is not given out.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 #[must_use]
 pub struct ReEncrypt<'a> {
     pub(super) ciphertext: &'a [u8],
@@ -286,4 +287,52 @@ pub struct AliasEntry {
     pub created: SystemTime,
     /// When it last came to stand for a key.
     pub updated: SystemTime,
+}
+
+/// How many bytes there are, and no more: a plaintext is not for logs, and a ciphertext not of use there.
+struct Bytes(usize);
+
+impl fmt::Debug for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{} bytes]", self.0)
+    }
+}
+
+impl fmt::Debug for Encrypt<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { key, plaintext, context, dry_run } = self;
+        f.debug_struct("Encrypt")
+            .field("key", key)
+            .field("plaintext", &Bytes(plaintext.len()))
+            .field("context", context)
+            .field("dry_run", dry_run)
+            .finish()
+    }
+}
+
+impl fmt::Debug for Decrypt<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { ciphertext, key, context, dry_run } = self;
+        f.debug_struct("Decrypt")
+            .field("ciphertext", &Bytes(ciphertext.len()))
+            .field("key", key)
+            .field("context", context)
+            .field("dry_run", dry_run)
+            .finish()
+    }
+}
+
+impl fmt::Debug for ReEncrypt<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { ciphertext, source_key, source_context, destination_key, destination_context, dry_run } =
+            self;
+        f.debug_struct("ReEncrypt")
+            .field("ciphertext", &Bytes(ciphertext.len()))
+            .field("source_key", source_key)
+            .field("source_context", source_context)
+            .field("destination_key", destination_key)
+            .field("destination_context", destination_context)
+            .field("dry_run", dry_run)
+            .finish()
+    }
 }

@@ -175,6 +175,10 @@ impl Entry<'_> {
             None => {
                 record.key = Some(route.arn.clone());
                 record.store = Some(route.slot.id.clone());
+                if route.slot.store_type == CustomKeyStoreType::AwsCloudhsm {
+                    let cluster = route.slot.look(|store, _| store.configuration().cluster_id());
+                    record.cluster = cluster.ok().flatten();
+                }
             }
             Some(_) => record.destination_key = Some(route.arn.clone()),
         });

@@ -17,7 +17,7 @@ use crate::primitive::random_secret;
 const MAX_SKEW: i64 = 300;
 
 /// The parts of a POST that a signature covers, apart from its body.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(crate) struct SignedRequest<'a> {
     /// The path as it was received, without its query; the route has been found, so it is legal.
     pub(crate) path: &'a str,
@@ -26,6 +26,16 @@ pub(crate) struct SignedRequest<'a> {
     pub(crate) headers: &'a HeaderMap,
     /// The authority of the request's own URI: HTTP/2's `:authority`.
     pub(crate) authority: Option<&'a str>,
+}
+
+/// Without the headers, in which there are a signature and perhaps a token.
+impl std::fmt::Debug for SignedRequest<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SignedRequest")
+            .field("path", &self.path)
+            .field("query", &self.query)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The signature does not hold.

@@ -114,3 +114,22 @@ fn secrets_compare_by_value_and_are_cut_without_a_trace() {
     assert_eq!(secret.len(), 4);
     assert!(!secret.is_empty() && SecretBytes::default().is_empty());
 }
+
+#[test]
+fn a_request_of_kms_shows_neither_plaintext_nor_ciphertext() {
+    use custom_key_store::kms::{Decrypt, Encrypt, KeyRef, ReEncrypt};
+
+    let key: KeyRef =
+        "1234abcd-12ab-34cd-56ef-1234567890ab".parse::<custom_key_store::KeyId>().unwrap().into();
+    let secret = b"attack at dawn";
+    let shown = [
+        format!("{:?}", Encrypt::new(&key, secret)),
+        format!("{:?}", Decrypt::new(secret)),
+        format!("{:?}", ReEncrypt::new(secret, &key)),
+    ];
+    let (text, bytes) = ("attack", format!("{secret:?}"));
+    for shown in shown {
+        assert!(shown.contains("[14 bytes]") && !shown.contains(text), "{shown}");
+        assert!(!shown.contains(bytes.trim_matches(['[', ']'])), "{shown}");
+    }
+}

@@ -54,7 +54,12 @@ impl Medium {
     pub(super) fn create(&self, path: &Path, content: &[u8]) -> io::Result<LogFile> {
         self.step(Step::Create)?;
         let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(true);
+        options.read(true).write(true).create_new(true);
+        // What is left of a file that was begun; or what somebody put there, so that he can read or change what comes to be.
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
         let file = private(&mut options).open(path)?;
         let mut file = LogFile { file, good: 0, dirty: false, medium: self.clone() };
         file.append(content)?;

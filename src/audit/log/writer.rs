@@ -52,6 +52,8 @@ pub(super) struct Writer {
 /// What is still to be done for a new file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unnamed {
+    /// The name of the old file is to be durable before the new one takes its place.
+    SyncOld,
     Rename,
     Sync,
 }
@@ -191,7 +193,7 @@ impl Writer {
         self.first = end.lines;
         self.written = end;
         self.batch.end = end;
-        self.unnamed = Some(Unnamed::Rename);
+        self.unnamed = Some(Unnamed::SyncOld);
         Ok(())
     }
 
@@ -199,6 +201,10 @@ impl Writer {
     /// crash the old one might have its name still.
     fn name_file(&mut self) -> Result<(), AuditError> {
         let current = self.names.current();
+        if self.unnamed == Some(Unnamed::SyncOld) {
+            self.medium.sync_folder(current).map_err(|error| failure(error, current))?;
+            self.unnamed = Some(Unnamed::Rename);
+        }
         if self.unnamed == Some(Unnamed::Rename) {
             self.medium.rename(&self.names.next(), current).map_err(|error| failure(error, current))?;
             self.unnamed = Some(Unnamed::Sync);
