@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use http::HeaderMap;
 use tracing::Level;
 
 use super::Peer;
@@ -11,6 +12,7 @@ use crate::backend::RequestId;
 use crate::clock::Clock;
 use crate::kms::Exception;
 use crate::serve::log::{clean, listening, micros};
+use crate::sigv4::claimed_access_key_id;
 
 /// What is to be said of one request. Holds nothing that must not be seen: neither bodies nor headers get here.
 ///
@@ -51,9 +53,9 @@ impl<'a> Record<'a> {
     }
 
     /// Who claims to have signed, which need not be true.
-    pub(super) fn access_key_id(&mut self, id: Option<&str>) {
+    pub(super) fn claim(&mut self, headers: &HeaderMap) {
         if listening() {
-            self.access_key_id = id.map(clean);
+            self.access_key_id = claimed_access_key_id(headers).map(clean);
         }
     }
 

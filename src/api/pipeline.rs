@@ -19,7 +19,6 @@ use crate::backend::RequestId;
 use crate::json::EncodedBody;
 use crate::kms::Exception;
 use crate::serve::body::Unreadable;
-use crate::sigv4::claimed_access_key_id;
 use crate::store::Caller;
 
 /// Answers one request, and writes its line of the access log. Never panics, whatever does.
@@ -87,7 +86,7 @@ where
     if let Ok(target) = &target {
         record.operation(target.as_str());
     }
-    record.access_key_id(claimed_access_key_id(&head.headers));
+    record.claim(&head.headers);
 
     let body = shared.bodies.read(body, head.extensions.get(), &*shared.clock).await.map_err(unreadable)?;
     let credential = auth::authenticate(shared, head, body.expose()).await?;

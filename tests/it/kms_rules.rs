@@ -337,3 +337,14 @@ fn an_authorizer_that_panics_denies_and_nothing_else_suffers() {
         .await;
     });
 }
+
+#[test]
+fn each_operation_is_judged_by_its_own_name() {
+    let listing = Rule::allow([PAYROLL], ["ListKeyPolicies"]).unwrap();
+    run(vec![listing], |kms, manager| async move {
+        let (_, key) = store_with_key(&kms, &manager, "one").await;
+        let caller = payroll(&kms);
+        assert_eq!(caller.list_key_policies(&key.key_id).await.unwrap(), ["default"]);
+        assert_eq!(exception(caller.key_policy(&key.key_id).await), Exception::AccessDenied);
+    });
+}

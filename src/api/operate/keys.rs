@@ -84,6 +84,5 @@ pub(super) async fn policies(kms: &Kms, body: &[u8]) -> Result<EncodedBody, Fail
             "the Marker is none that a page of this list gave",
         ));
     };
-    let policies = kms.list_key_policies(&id_or_arn(kms, &key)?).await?;
-    Ok(answers::policies(policies.first().copied().unwrap_or(DEFAULT)))
+    Ok(answers::policies(&kms.list_key_policies(&id_or_arn(kms, &key)?).await?))
 }

@@ -97,10 +97,10 @@ pub(in crate::api) fn policy(name: &str, policy: &str) -> EncodedBody {
     json.finish()
 }
 
-pub(in crate::api) fn policies(name: &str) -> EncodedBody {
+pub(in crate::api) fn policies(names: &[&str]) -> EncodedBody {
     let mut json = Writer::new(FRAME);
     json.open_array("PolicyNames");
-    json.entry(name);
+    names.iter().for_each(|name| json.entry(name));
     json.close_array();
     finish_list(json, None)
 }
