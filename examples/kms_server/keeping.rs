@@ -2,17 +2,21 @@
 
 use std::error::Error;
 use std::fs::DirBuilder;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use custom_key_store::SealingKey;
-use custom_key_store::audit::{AuditLog, AuditSink as _};
+use custom_key_store::audit::{self, AuditErrorKind, AuditLog, AuditSink as _};
 use custom_key_store::catalog::{Ledger, SqliteCatalog};
 
 use crate::config::Settings;
 
 pub(crate) async fn ledger(settings: &Settings) -> Result<Ledger, Box<dyn Error>> {
-    make_folder(&settings.folder).map_err(|error| format!("{}: {error}", settings.folder.display()))?;
     let catalog = settings.catalog();
+    if settings.verify && !catalog.try_exists()? {
+        // Nothing is made where something is to be checked.
+        return Err(format!("{}: there is no catalogue to be checked", catalog.display()).into());
+    }
+    make_folder(&settings.folder).map_err(|error| format!("{}: {error}", settings.folder.display()))?;
     let sealer = sealing_key(&settings.sealing_key(), &catalog)?;
     let identity = settings.identity()?;
     let opened = SqliteCatalog::open_or_create(&catalog).await?;
@@ -37,14 +41,40 @@ pub(crate) async fn verify(ledger: &Ledger, settings: &Settings) -> Result<(), B
     println!("catalogue: {} rows, {} of them altered", rows.rows, rows.altered.len());
     let mut is_intact = rows.altered.is_empty();
     if let Some(path) = &settings.audit_log {
-        let log = AuditLog::open(ledger, path).await?;
-        let report = log.verify().await?;
-        log.close().await?;
+        // What a crash left is put in order by opening it; what somebody changed is left as it is, and looked at.
+        let report = match AuditLog::open(ledger, path).await {
+            Ok(log) => {
+                let report = log.verify().await?;
+                log.close().await?;
+                report
+            }
+            Err(error) if matches!(error.kind(), AuditErrorKind::Altered | AuditErrorKind::CutOff) => {
+                is_intact = false;
+                println!("audit log: {error}");
+                audit::verify(ledger, files_of(path)?).await?
+            }
+            Err(error) => return Err(error.into()),
+        };
         println!("audit log: {report}");
         is_intact &= report.is_intact();
     }
     ledger.close().await?;
     if is_intact { Ok(()) } else { Err("what is kept is not as it was written".into()) }
+}
+
+/// The files of an audit log: the one that is written to, and those that are full, which are named after it.
+fn files_of(path: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let is_full = |name: &str| name.starts_with(&format!("{stem}.")) && name.ends_with(".jsonl");
+    let mut files = vec![path.to_owned()];
+    for entry in path.parent().unwrap_or_else(|| Path::new(".")).read_dir()? {
+        let entry = entry?.path();
+        let name = entry.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if entry != path && is_full(&name) {
+            files.push(entry);
+        }
+    }
+    Ok(files)
 }
 
 /// A new sealing key is for a new catalogue only: of one that is there it opens nothing.

@@ -155,14 +155,19 @@ fn a_name_moves_from_a_key_of_one_store_to_that_of_another() {
     let name = alias("alias/moves");
     let keys = stage.stores.each_ref().map(|store| store.keys());
     assert_eq!(stage.alias(&name).unwrap_err().kind(), ErrorKind::AliasNotFound);
-    assert_eq!(block_on(keys[1].take_alias(&name, &second)).unwrap_err().kind(), ErrorKind::AliasNotFound);
+    assert_eq!(
+        block_on(keys[1].take_alias(&name, &first, &second)).unwrap_err().kind(),
+        ErrorKind::AliasNotFound
+    );
 
     block_on(keys[0].create_alias(&name, &first)).unwrap();
     assert_eq!(stage.alias(&name).unwrap(), first);
     // Within one store it is as ever: the other one's name is none of its.
     assert_eq!(block_on(keys[1].update_alias(&name, &second)).unwrap_err().kind(), ErrorKind::AliasNotFound);
 
-    block_on(keys[1].take_alias(&name, &second)).unwrap();
+    // Not from a key that it does not stand for.
+    assert_eq!(block_on(keys[1].take_alias(&name, &second, &second)).unwrap_err().kind(), ErrorKind::Busy);
+    block_on(keys[1].take_alias(&name, &first, &second)).unwrap();
     assert_eq!(stage.alias(&name).unwrap(), second);
     assert_eq!(block_on(keys[1].resolve(&name)).unwrap(), second);
     assert_eq!(block_on(keys[0].resolve(&name)).unwrap_err().kind(), ErrorKind::AliasNotFound);
@@ -171,14 +176,18 @@ fn a_name_moves_from_a_key_of_one_store_to_that_of_another() {
 
     // To no key that is not there, is another store's, or goes.
     for other in [KeyId::from_bytes([1; 16]), second] {
-        assert_eq!(block_on(keys[0].take_alias(&name, &other)).unwrap_err().kind(), ErrorKind::KeyNotFound);
+        assert_eq!(
+            block_on(keys[0].take_alias(&name, &second, &other)).unwrap_err().kind(),
+            ErrorKind::KeyNotFound
+        );
     }
     block_on(keys[0].schedule_deletion(&first, 7)).unwrap();
-    let error = block_on(keys[0].take_alias(&name, &first)).unwrap_err();
+    let error = block_on(keys[0].take_alias(&name, &second, &first)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::KeyPendingDeletion);
     assert_eq!(stage.alias(&name).unwrap(), second);
 
-    block_on(keys[1].delete_alias(&name)).unwrap();
+    assert_eq!(block_on(keys[1].delete_alias_of(&name, &first)).unwrap_err().kind(), ErrorKind::Busy);
+    block_on(keys[1].delete_alias_of(&name, &second)).unwrap();
     assert_eq!(stage.alias(&name).unwrap_err().kind(), ErrorKind::AliasNotFound);
 }
 
