@@ -60,6 +60,7 @@
 //! | to change name, credential or path while `CONNECTED` | allowed; in `FAILED` and the transient states nothing can be changed |
 //! | an update that changes nothing, or something that the type of store does not have | `ValidationException` |
 //! | an update of which one part is not allowed | all of it is refused |
+//! | an update names the cluster of another custom key store | `CloudHsmClusterNotRelatedException` |
 //! | to delete a store that has keys and is not `DISCONNECTED` | `CustomKeyStoreInvalidStateException` |
 //! | to create a CloudHSM key store once more | the one that there is, if it is `DISCONNECTED` and every value the same |
 //! | a key whose deletion is scheduled is used | `KMSInvalidStateException` |
@@ -101,6 +102,7 @@ mod settings;
 mod shared;
 mod slot;
 mod stores;
+mod surroundings;
 mod trail;
 mod unmapped;
 mod update;

@@ -33,7 +33,8 @@ pub trait Backends: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`Refusal`]; the operation does not take place, and the store stays as it is.
+    /// [`Refusal`]; the operation does not take place, and the store stays as it is. But a store that is to connect fails to,
+    /// with the code that AWS documents, unless it is for a cluster that is not active or not set up as it must be.
     ///
     /// # Cancel safety
     ///

@@ -144,7 +144,7 @@ impl Kms {
                 Ok(()) => work(kms).await,
                 Err(refused) => Err(refused),
             };
-            entry.write(result).await
+            entry.write(result.map_err(|error| mapping::as_documented(action, error))).await
         };
         if action.is_read_only() {
             // Nothing that would have to go on.

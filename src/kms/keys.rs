@@ -72,7 +72,8 @@ impl Kms {
         if slot.store_type == CustomKeyStoreType::AwsCloudhsm {
             let configuration = slot.look(|store, _| store.configuration().clone());
             let configuration = configuration.map_err(|Gone| shared.gone(&store))?;
-            shared.inspect(&configuration, Purpose::CreateKey).await?;
+            let inspected = shared.surroundings.inspect(&configuration, Purpose::CreateKey).await;
+            inspected.map_err(mapping::of_refused_key)?;
         }
         let request_id = self.request_id();
         handle.acting_for(&self.caller, &request_id).create_key(&new).await.map_err(refused)

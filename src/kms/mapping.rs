@@ -1,5 +1,6 @@
 //! Errors of what lies below, in AWS's words. (Facts: section 4 of AWS KMS custom key stores, tables 4.2 to 4.4.)
 
+use super::action::Action;
 use super::backends::Refusal;
 use super::error::KmsError;
 use super::exception::Exception;
@@ -123,7 +124,7 @@ pub(super) fn of_use(
                 Kind::Internal | Kind::Panicked if is_cluster => Exception::KmsInternal,
                 _ => Exception::KmsInvalidState,
             };
-            KmsError::new(exception, told(kind)).found(found).because(error)
+            KmsError::new(exception, told(kind)).because(error)
         }
         _ => of_key(error),
     }
@@ -151,7 +152,7 @@ pub(super) fn of_create_key(
                 Kind::Unsupported => Exception::UnsupportedOperation,
                 _ => Exception::CustomKeyStoreInvalidState,
             };
-            KmsError::new(exception, told(kind)).found(found).because(error)
+            KmsError::new(exception, told(kind)).because(error)
         }
         ErrorKind::Catalog(CatalogErrorKind::NotFound) => store_not_found(store.as_str()).because(error),
         _ => of_key(error),
@@ -271,6 +272,42 @@ pub(super) fn of_refusal(refusal: Refusal) -> KmsError {
         Refusal::TimedOut | Refusal::Internal => Exception::KmsInternal,
     };
     KmsError::new(exception, refusal.to_string()).because(refusal)
+}
+
+/// Of what a change of a store would need for itself. A cluster of another store shares no backup with this store's, since
+/// that one could not have been created then: AWS documents no `CloudHsmClusterInUseException` for an update. (1.4)
+pub(super) fn of_changed_claim(error: KmsError) -> KmsError {
+    match error.exception() {
+        Exception::CloudHsmClusterInUse => {
+            let message = "the CloudHSM cluster belongs to another custom key store, and so shares no backup with the one of \
+                           this";
+            KmsError::new(Exception::CloudHsmClusterNotRelated, message).because(error)
+        }
+        _ => error,
+    }
+}
+
+/// Of what lies around the key manager in which a key was to be made: AWS documents few names for it. (5.1)
+pub(super) fn of_refused_key(refusal: Refusal) -> KmsError {
+    match refusal {
+        Refusal::ClusterInvalidConfiguration(_)
+        | Refusal::Unsupported(_)
+        | Refusal::TimedOut
+        | Refusal::Internal => of_refusal(refusal),
+        _ => KmsError::new(Exception::CustomKeyStoreInvalidState, refusal.to_string()).because(refusal),
+    }
+}
+
+/// By a name that AWS documents for this operation.
+pub(super) fn as_documented(action: Action, error: KmsError) -> KmsError {
+    let has_no_timeout =
+        matches!(action, Action::TagResource | Action::UntagResource | Action::ListResourceTags);
+    match error.exception() {
+        Exception::DependencyTimeout if has_no_timeout => {
+            KmsError::new(Exception::KmsInternal, error.message()).because(error)
+        }
+        _ => error,
+    }
 }
 
 /// Of the operations on custom key stores, for which AWS documents no other exception for this. (4.2)

@@ -166,7 +166,9 @@ pub(super) fn restore(
         .and_then(secret::decode)
         .map(|secret| shared.backends.backend(configuration, &secret));
     let (backend, is_stand_in): (Arc<dyn Backend>, bool) = match made {
-        Some(Ok(backend)) if backend.configuration() == *configuration => (backend, false),
+        Some(Ok(backend)) if backend.configuration() == *configuration => {
+            (shared.surroundings.around(backend), false)
+        }
         other => {
             let refusal = match other {
                 None => None,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use quick_cache::sync::Cache;
 
-use super::backends::{Backends, Purpose, Refusal};
+use super::backends::{Backends, Purpose};
 use super::claims::{Claim, Claims};
 use super::error::KmsError;
 use super::events::{ConnectionEvent, Events, Wakers};
@@ -17,6 +17,7 @@ use super::mapping;
 use super::rules::Authorizer;
 use super::settings::Settings;
 use super::slot::{Gone, Moved, Slot, Step};
+use super::surroundings::Surroundings;
 use super::trail::Trail;
 use super::work::Work;
 use crate::backend::{Backend, StoreConfiguration};
@@ -42,6 +43,7 @@ enum Phase {
 pub(super) struct Shared {
     pub(super) ledger: Ledger,
     pub(super) backends: Arc<dyn Backends>,
+    pub(super) surroundings: Arc<Surroundings>,
     pub(super) settings: Settings,
     pub(super) authorizer: Option<Arc<dyn Authorizer>>,
     pub(super) trail: Trail,
@@ -89,9 +91,12 @@ impl Shared {
         authorizer: Option<Arc<dyn Authorizer>>,
         trail: Trail,
     ) -> Self {
+        let (clock, limit) = (Arc::clone(&settings.clock), settings.call_timeout);
+        let surroundings = Arc::new(Surroundings { backends: Arc::clone(&backends), clock, limit });
         Self {
             ledger,
             backends,
+            surroundings,
             settings,
             authorizer,
             trail,
@@ -265,13 +270,11 @@ impl Shared {
         configuration: &StoreConfiguration,
         purpose: Purpose,
     ) -> Result<(), KmsError> {
-        let limit: Duration = self.settings.call_timeout;
-        let inspected = within(&**self.clock(), limit, self.backends.inspect(configuration, purpose)).await;
-        inspected.unwrap_or(Err(Refusal::TimedOut)).map_err(mapping::of_refusal)
+        self.surroundings.inspect(configuration, purpose).await.map_err(mapping::of_refusal)
     }
 
-    /// The same before a store is connected: what AWS documents no exception for, the attempt itself finds, and shows as a
-    /// connection error code.
+    /// The same before a CloudHSM key store is connected: what AWS documents no exception for, the attempt itself finds, and
+    /// shows as a connection error code.
     pub(super) async fn inspect_to_connect(
         &self,
         configuration: &StoreConfiguration,

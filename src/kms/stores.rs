@@ -14,7 +14,7 @@ use super::request::{CreateCustomKeyStore, StoreSecret};
 use super::secret;
 use super::shared::Shared;
 use super::slot::{Gone, Slot};
-use crate::backend::{Backend, StoreConfiguration, StoreName};
+use crate::backend::{Backend, CustomKeyStoreType, StoreConfiguration, StoreName};
 use crate::catalog::CatalogErrorKind;
 use crate::key::{Page, PageRequest};
 use crate::store::{ConnectionState, CreateError, Description, Recording, has_keys, store_named};
@@ -102,7 +102,7 @@ impl Kms {
     ) -> Result<Arc<dyn Backend>, KmsError> {
         let backend = self.shared.backends.backend(configuration, secret).map_err(mapping::of_refusal)?;
         if backend.configuration() == *configuration {
-            return Ok(backend);
+            return Ok(self.shared.surroundings.around(backend));
         }
         let what = "the application made a backend of another configuration";
         Err(mapping::of_refusal(Refusal::Unsupported(what.to_owned())))
@@ -134,7 +134,8 @@ impl Kms {
     async fn connect(self, id: StoreId) -> Result<(), KmsError> {
         let shared = &self.shared;
         let slot = shared.slot(&id)?;
-        if slot.view().state == ConnectionState::Disconnected {
+        let may_be_refused = slot.store_type == CustomKeyStoreType::AwsCloudhsm;
+        if may_be_refused && slot.view().state == ConnectionState::Disconnected {
             let configuration = slot.look(|store, _| store.configuration().clone());
             let configuration = configuration.map_err(|Gone| shared.gone(&id))?;
             shared.inspect_to_connect(&configuration).await?;

@@ -71,7 +71,10 @@ impl Kms {
         };
         refuse(slot.view().state)?;
 
-        let claim = if after == before { None } else { Some(shared.claims.claim(&id, &after)?) };
+        let claim = match after == before {
+            true => None,
+            false => Some(shared.claims.claim(&id, &after).map_err(mapping::of_changed_claim)?),
+        };
         let told = told(&change);
         let revision = Revision {
             name: change.name.clone(),
@@ -127,17 +130,18 @@ impl Kms {
         before: &StoreConfiguration,
         after: &StoreConfiguration,
     ) -> Result<Arc<dyn Backend>, KmsError> {
-        self.shared.inspect(after, Purpose::Update).await?;
+        // The certificate is that of the cluster that there is, which the new one must have too.
+        let of_cluster = |error: KmsError| match error.exception() {
+            Exception::IncorrectTrustAnchor => mapping::of_refusal(Refusal::ClusterNotRelated),
+            _ => error,
+        };
+        self.shared.inspect(after, Purpose::Update).await.map_err(of_cluster)?;
         if slot.has_stand_in() || is_elsewhere(before, after) {
             let secret = match told(change) {
                 Some(told) => told,
                 None => self.secret(slot).await?.ok_or_else(no_secret)?,
             };
-            // The certificate is that of the cluster that there is, which the new one must have too.
-            return self.backend(after, &secret).map_err(|error| match error.exception() {
-                Exception::IncorrectTrustAnchor => mapping::of_refusal(Refusal::ClusterNotRelated),
-                _ => error,
-            });
+            return self.backend(after, &secret).map_err(of_cluster);
         }
         let changed =
             slot.look(|store, _| store.reconfigured(change)).map_err(|Gone| self.shared.gone(&slot.id))?;

@@ -1,6 +1,7 @@
 //! Many custom key stores by id.
 
 mod apart;
+mod exceptions;
 mod life;
 mod matrix;
 mod restart;

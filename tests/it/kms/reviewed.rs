@@ -3,14 +3,14 @@
 use std::sync::{Arc, OnceLock};
 
 use custom_key_store::backend::software::KeyManager;
-use custom_key_store::backend::{Change, XksProxyCredential};
+use custom_key_store::backend::{Change, ConnectionErrorCode, XksProxyCredential};
 use custom_key_store::kms::{
     AuthorizationRequest, Authorizer, BackendMap, Decision, Exception, Kms, Purpose,
 };
 use custom_key_store::{ConnectionState, KeyStore, StoreId, StoreName};
 use futures::FutureExt as _;
 
-use super::support::{builder, connect, drive, exception, external, until};
+use super::support::{builder, cloud_hsm, connect, drive, exception, external, until};
 use crate::support::ledger;
 
 #[test]
@@ -23,16 +23,18 @@ fn a_panic_of_the_applications_code_is_the_error_of_its_call_alone() {
     futures::executor::block_on(async {
         let (kms, driver) = Kms::open(ledger(), backends).await.unwrap();
         drive(driver, async {
-            let id = kms.create_custom_key_store(external("root")).await.unwrap();
+            let id = kms.create_custom_key_store(cloud_hsm("root", "abcdefghij2")).await.unwrap();
             for _ in 0..2 {
                 assert_eq!(exception(kms.connect_custom_key_store(&id).await), Exception::KmsInternal);
             }
             // Nor does one whose caller has gone away end the driver.
             drop(kms.connect_custom_key_store(&id).now_or_never());
             let other = kms.create_custom_key_store(external("other")).await.unwrap();
+            kms.connect_custom_key_store(&other).await.unwrap();
+            until(&kms, &other, ConnectionState::Failed).await;
             assert_eq!(
-                kms.describe_custom_key_store(&other).await.unwrap().connection_state,
-                ConnectionState::Disconnected
+                kms.describe_custom_key_store(&other).await.unwrap().connection_error_code,
+                Some(ConnectionErrorCode::InternalError)
             );
         })
         .await;

@@ -1,6 +1,7 @@
 //! What the tests of many stores share.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::task::Poll;
 
 use custom_key_store::backend::software::KeyManager;
 use custom_key_store::backend::{
@@ -95,4 +96,13 @@ pub(crate) async fn store_with_key(kms: &Kms, manager: &KeyManager, name: &str) 
 
 pub(crate) fn exception<T: std::fmt::Debug>(result: Result<T, KmsError>) -> Exception {
     result.unwrap_err().exception()
+}
+
+/// Lets everybody else have a turn.
+pub(crate) fn turn() -> impl Future<Output = ()> {
+    let mut had = false;
+    poll_fn(move |cx| {
+        cx.waker().wake_by_ref();
+        if std::mem::replace(&mut had, true) { Poll::Ready(()) } else { Poll::Pending }
+    })
 }

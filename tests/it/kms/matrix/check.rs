@@ -10,6 +10,7 @@ use super::direct::Direct;
 use super::level::{Level, Refused};
 use super::table::{Cell, Outcome, Row};
 use super::world::{Place, World, soon};
+use crate::kms::support::turn;
 
 /// What the matrix says that is not so.
 #[derive(Default)]
@@ -170,7 +171,7 @@ async fn moves(
         }
     }
     for _ in 0..10 {
-        super::world::turn().await;
+        turn().await;
     }
     match (events.next().now_or_never(), world.connection().await) {
         (None, state) if state == from => Ok(()),

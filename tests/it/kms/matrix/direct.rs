@@ -122,8 +122,7 @@ impl Direct {
             }
             Action::GetKeyPolicy => return Ok(json!({ "Policy": kms.key_policy(key).await? })),
             Action::ListKeyPolicies => {
-                kms.key_policy(key).await?;
-                return Ok(json!({ "PolicyNames": ["default"] }));
+                return Ok(json!({ "PolicyNames": kms.list_key_policies(key).await? }));
             }
             other => panic!("the matrix does not know how to call {other}"),
         }

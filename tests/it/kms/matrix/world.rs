@@ -1,6 +1,6 @@
 //! A store held in a state, with a key in a state, and what can be seen of them.
 
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use super::direct::Direct;
 use super::level::Level as _;
 use super::table::Of;
-use crate::kms::support::{builder, connect, drive, until};
+use crate::kms::support::{builder, connect, drive, turn, until};
 use crate::support::ledger;
 use crate::xks_proxy::support::NOW;
 
@@ -303,13 +303,4 @@ pub(super) async fn soon<T>(mut look: impl AsyncFnMut() -> Option<T>) -> Option<
         turn().await;
     }
     None
-}
-
-/// Lets everybody else have a turn.
-pub(super) fn turn() -> impl Future<Output = ()> {
-    let mut had = false;
-    poll_fn(move |cx| {
-        cx.waker().wake_by_ref();
-        if std::mem::replace(&mut had, true) { Poll::Ready(()) } else { Poll::Pending }
-    })
 }
