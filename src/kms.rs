@@ -9,12 +9,12 @@
 //! use custom_key_store::backend::software::KeyManager;
 //! use custom_key_store::backend::{AccountId, BackingKeyId, UriEndpoint, UriPath, XksProxyCredential};
 //! use custom_key_store::catalog::Ledger;
-//! use custom_key_store::kms::{BackendMap, CreateCustomKeyStore, Decrypt, Encrypt, Kms, KeyRef};
+//! use custom_key_store::kms::{BackendMap, CreateCustomKeyStore, Decrypt, Encrypt, Exception, KeyRef, Kms};
 //! use custom_key_store::{ConnectionState, Identity, NewKey, Partition, Region, StoreName};
-//! use futures::StreamExt as _;
 //!
 //! # futures::executor::block_on(async {
-//! // A catalogue in memory, and a key manager in this process: a real program has a file, and proxies.
+//! // A catalogue in memory, and a key manager in this process: a real program has a file (feature `sqlite`), and proxies
+//! // (`ExternalProxies`) or clusters.
 //! let identity =
 //!     Identity::new(Partition::new("aws")?, Region::new("eu-central-1")?, AccountId::new("111122223333")?);
 //! let manager = KeyManager::new();
@@ -22,17 +22,20 @@
 //! let backends = BackendMap::new().software(manager);
 //! let (kms, driver) = Kms::open(Ledger::ephemeral(identity), backends).await?;
 //! let program = async {
-//!     let mut events = kms.events();
-//!     let store = kms
-//!         .create_custom_key_store(CreateCustomKeyStore::external(
-//!             StoreName::new("root keys")?,
-//!             UriEndpoint::new("https://xks.example.com")?,
-//!             UriPath::new("/kms/xks/v1")?,
-//!             XksProxyCredential::generate()?,
-//!         ))
-//!         .await?;
+//!     // The same at the first start and at every later one.
+//!     let name = StoreName::new("root keys")?;
+//!     let store = match kms.describe_custom_key_store_named(&name).await {
+//!         Ok(found) => found.custom_key_store_id,
+//!         Err(error) if error.exception() == Exception::CustomKeyStoreNotFound => {
+//!             let endpoint = UriEndpoint::new("https://xks.example.com")?;
+//!             let (path, credential) = (UriPath::new("/kms/xks/v1")?, XksProxyCredential::generate()?);
+//!             kms.create_custom_key_store(CreateCustomKeyStore::external(name, endpoint, path, credential)).await?
+//!         }
+//!         Err(error) => return Err(error.into()),
+//!     };
 //!     kms.connect_custom_key_store(&store).await?; // returns at once: the store is CONNECTING
-//!     while events.next().await.is_some_and(|event| event.to != ConnectionState::Connected) {}
+//!     let settled = kms.settled(&store).await?;
+//!     assert_eq!(settled.connection_state, ConnectionState::Connected); // or FAILED, with a connection_error_code
 //!
 //!     let key = kms.create_key(&store, &NewKey::external(BackingKeyId::new("payroll")?)).await?;
 //!     let key = KeyRef::from(key.key_id);
@@ -43,7 +46,7 @@
 //!     kms.disconnect_custom_key_store(&store).await?; // from here on no call is admitted
 //!     let refused = kms.encrypt(&Encrypt::new(&key, b"attack at dawn")).await.unwrap_err();
 //!     assert_eq!(refused.exception().as_str(), "KMSInvalidStateException");
-//!     kms.shut_down();
+//!     kms.shut_down(); // then await the driver, and close the ledger
 //!     Ok::<(), Box<dyn std::error::Error>>(())
 //! };
 //! let ((), outcome) = futures::join!(driver, program);
@@ -194,7 +197,9 @@ impl Kms {
         self.shared.events.listen()
     }
 
-    /// Refuses every call from now on, and has the driver bring everything to its end; await the driver.
+    /// Refuses every call from now on, as `KMSInternalException`, and has the driver bring everything to its end. The order of
+    /// a program's end: this, then await the driver, which closes the audit trail too, then
+    /// [`Ledger::close`](crate::catalog::Ledger::close).
     pub fn shut_down(&self) {
         self.shared.shut_down();
     }

@@ -38,7 +38,12 @@ pub(crate) fn callers(
         } else {
             format!("AWS_SHARED_CREDENTIALS_FILE={}", std::path::absolute(file)?.display())
         };
-        said.push(format!("  {}:\n  export {keys} AWS_DEFAULT_REGION={}", caller.principal, identity.region));
+        // What is left over from another KMS would count before these.
+        said.push(format!(
+            "  {}:\n  unset AWS_PROFILE AWS_SESSION_TOKEN AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY\n  export {keys} \
+             AWS_DEFAULT_REGION={}",
+            caller.principal, identity.region
+        ));
     }
     Ok((callers, said))
 }

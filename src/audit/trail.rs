@@ -123,7 +123,7 @@ impl AuditTrail {
         Ok(())
     }
 
-    /// Writes what waits, and closes the sink.
+    /// Writes what waits, and closes the sink. A second time it does nothing.
     ///
     /// # Errors
     ///
@@ -133,7 +133,11 @@ impl AuditTrail {
     ///
     /// Dropped before it resolves, it closes, or is left open.
     pub async fn close(&self) -> Result<(), AuditError> {
-        let flushed = self.flush().await;
+        let flushed = match self.flush().await {
+            // Somebody closed it before, such as the driver of a `Kms`.
+            Err(error) if error.kind() == AuditErrorKind::Closed => Ok(()),
+            flushed => flushed,
+        };
         self.0.sink.close().await.and(flushed)
     }
 

@@ -30,7 +30,7 @@ const ROUND: Duration = Duration::from_secs(60 * 60);
 /// anywhere else.
 ///
 /// Ends when [`Kms::shut_down`](super::Kms::shut_down) was called and everything has been brought to its end: calls in flight
-/// have finished or were abandoned, every connection was said goodbye to, the audit trail is written. What was connected is
+/// have finished or were abandoned, every connection was said goodbye to, the audit trail is closed. What was connected is
 /// connected again by the next one who opens the catalogue.
 ///
 /// Dropped before, it disconnects all stores at once, as a crash would, without a goodbye and without writing it down. A

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+
 use super::Kms;
 use super::action::Action;
 use super::backends::{Purpose, Refusal};
@@ -305,6 +307,32 @@ impl Kms {
             kms.describe(&*found.ok_or_else(|| mapping::store_not_found_by_name(&name))?)
         };
         self.manage(Action::DescribeCustomKeyStores, subject, work).await
+    }
+
+    /// Waits until a store is in a connection state that lasts, and describes it: how an attempt to connect it has ended, or a
+    /// disconnect. A store that is connected again after a restart is `CONNECTING` as long as the cause of its failures may
+    /// pass by itself, so put a limit around this. Not a call of AWS's: it is neither judged nor written down.
+    ///
+    /// # Errors
+    ///
+    /// `CustomKeyStoreNotFoundException`, also when it is deleted meanwhile, and `KMSInternalException` when there is no driver
+    /// any more.
+    ///
+    /// # Cancel safety
+    ///
+    /// May be dropped at will.
+    pub async fn settled(&self, id: &StoreId) -> Result<Description, KmsError> {
+        // Before the look, so that no end is missed.
+        let mut events = self.events();
+        loop {
+            let described = self.describe(&*self.shared.slot(id)?)?;
+            if !described.connection_state.is_transient() {
+                return Ok(described);
+            }
+            if events.next().await.is_none() {
+                return Err(self.shared.gone(id));
+            }
+        }
     }
 
     fn describe(&self, slot: &Slot) -> Result<Description, KmsError> {
