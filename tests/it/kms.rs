@@ -1,9 +1,11 @@
 //! Many custom key stores by id.
 
 mod apart;
+mod events;
 mod exceptions;
 mod life;
 mod matrix;
 mod restart;
 mod reviewed;
 pub(crate) mod support;
+mod updates;

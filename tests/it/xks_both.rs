@@ -21,33 +21,33 @@ use tokio::task::JoinHandle;
 
 use crate::support::{name, no_context};
 
-const HOST: &str = "xks.example.com";
+pub(crate) const HOST: &str = "xks.example.com";
 
 /// A proxy with the software key manager behind it, and all that a client needs to reach it.
-struct Offered {
-    manager: KeyManager,
-    tenant: Tenant,
-    credential: XksProxyCredential,
-    address: SocketAddr,
-    authority: String,
-    server: ServerHandle,
-    serving: JoinHandle<<Serving as Future>::Output>,
+pub(crate) struct Offered {
+    pub(crate) manager: KeyManager,
+    pub(crate) tenant: Tenant,
+    pub(crate) credential: XksProxyCredential,
+    pub(crate) address: SocketAddr,
+    pub(crate) authority: String,
+    pub(crate) server: ServerHandle,
+    pub(crate) serving: JoinHandle<<Serving as Future>::Output>,
 }
 
 fn id(text: &str) -> BackingKeyId {
     BackingKeyId::new(text).unwrap()
 }
 
-fn path() -> UriPath {
+pub(crate) fn path() -> UriPath {
     UriPath::new("/blue/kms/xks/v1").unwrap()
 }
 
-fn region() -> Region {
+pub(crate) fn region() -> Region {
     Region::new("us-east-1").unwrap()
 }
 
 /// Keys of every kind; the external key ids are those of the backing keys with `ext-` in front.
-async fn offered() -> Offered {
+pub(crate) async fn offered() -> Offered {
     let manager = KeyManager::new();
     manager.insert_key(id("usable"), SoftwareKey::from_bytes(&[7; 32]));
     manager.create_key(id("another"));

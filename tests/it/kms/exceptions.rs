@@ -1,12 +1,14 @@
 //! Every exception that AWS documents for an operation is reached by it, and none that it does not document.
 #![expect(clippy::future_not_send, reason = "each test runs on its own thread")]
 
+mod clusters;
 mod keys;
 mod model;
 mod proxies;
 mod rig;
 mod samples;
 mod stores;
+mod wire;
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;

@@ -15,10 +15,10 @@ use super::support::{builder, connect, drive, exception, external, store_with_ke
 use crate::support::identity;
 
 /// What lasts, and a key manager.
-struct World {
+pub(super) struct World {
     catalog: Arc<MemoryCatalog>,
     sealer: SealingKey,
-    manager: KeyManager,
+    pub(super) manager: KeyManager,
     clock: ManualClock,
 }
 
@@ -30,7 +30,7 @@ impl World {
     }
 
     /// One process, from its start to its end, which comes without warning.
-    async fn process<T>(&self, life: impl AsyncFnOnce(Kms, KeyManager) -> T) -> T {
+    pub(super) async fn process<T>(&self, life: impl AsyncFnOnce(Kms, KeyManager) -> T) -> T {
         let ledger = Ledger::open(Arc::clone(&self.catalog), &self.sealer).await.unwrap();
         let opening = builder(&ledger, &self.manager).clock(self.clock.clone()).open();
         let (kms, driver) = opening.await.unwrap();
@@ -38,7 +38,7 @@ impl World {
     }
 }
 
-fn run(test: impl AsyncFnOnce(World)) {
+pub(super) fn run(test: impl AsyncFnOnce(World)) {
     futures::executor::block_on(async { test(World::new().await).await });
 }
 

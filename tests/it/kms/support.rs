@@ -74,7 +74,12 @@ pub(crate) async fn drive<T>(driver: Driver, test: impl Future<Output = T>) -> T
 /// Waits until the store is in this state.
 pub(crate) async fn until(kms: &Kms, id: &StoreId, state: ConnectionState) {
     let mut events = kms.events();
-    while kms.describe_custom_key_store(id).await.unwrap().connection_state != state {
+    loop {
+        let found = kms.describe_custom_key_store(id).await.unwrap();
+        if found.connection_state == state {
+            return;
+        }
+        assert!(found.connection_state.is_transient(), "never {state}, since nobody moves it: {found:?}");
         events.next().await.unwrap();
     }
 }
