@@ -185,12 +185,12 @@ impl Error {
         }
     }
 
-    /// What the key manager made of a ciphertext that is right: when it calls that invalid, it is wrong itself.
+    /// What the key manager made of a ciphertext that is right, or of none: when it calls that invalid, it is wrong itself.
     pub(crate) fn of_the_key_manager(self) -> Self {
         match self.0 {
             Repr::InvalidCiphertext => BackendError::new(BackendErrorKind::InvalidResponse)
                 .with_detail(
-                    "it calls a ciphertext invalid that it made itself; was the external key replaced?",
+                    "it calls a ciphertext invalid that it made itself, or was not given; was the external key replaced?",
                 )
                 .into(),
             _ => self,

@@ -83,31 +83,39 @@ impl Keys<'_> {
         self.move_alias(alias, id).await
     }
 
-    /// Has a name stand for a key of this store that stands for another one, of whichever store. `Busy` when it stands for
-    /// a third by now: whether it may be taken from that nobody has said.
+    /// Has a name stand for a key of this store that stands for another one, of whichever store. `Busy`, at once, when it
+    /// stands for a third by now: whether it may be taken from that nobody has said.
     pub(crate) async fn take_alias(&self, name: &AliasName, from: &KeyId, id: &KeyId) -> Result<(), Error> {
+        self.retry_taking(name, from, id).await?.ok_or_else(|| Error::busy(*id))
+    }
+
+    async fn retry_taking(&self, name: &AliasName, from: &KeyId, id: &KeyId) -> Result<Option<()>, Error> {
         retry!(id, self.try_take_alias(name, from, id))
     }
 
-    async fn try_take_alias(&self, name: &AliasName, from: &KeyId, id: &KeyId) -> Result<(), Error> {
+    async fn try_take_alias(&self, name: &AliasName, from: &KeyId, id: &KeyId) -> Result<Option<()>, Error> {
         let alias = self.alias_of_any(name).await?;
         if alias.record.key != *from {
-            return Err(Error::busy(*id));
+            return Ok(None);
         }
-        self.move_alias(alias, id).await
+        self.move_alias(alias, id).await.map(Some)
     }
 
-    /// Takes a name away that stands for this key. `Busy` when it stands for another by now.
+    /// Takes a name away that stands for this key. `Busy`, at once, when it stands for another by now.
     pub(crate) async fn delete_alias_of(&self, name: &AliasName, id: &KeyId) -> Result<(), Error> {
+        self.retry_deleting(name, id).await?.ok_or_else(|| Error::busy(*id))
+    }
+
+    async fn retry_deleting(&self, name: &AliasName, id: &KeyId) -> Result<Option<()>, Error> {
         retry!(name, self.try_delete_alias_of(name, id))
     }
 
-    async fn try_delete_alias_of(&self, name: &AliasName, id: &KeyId) -> Result<(), Error> {
-        let alias = self.alias(name).await?;
+    async fn try_delete_alias_of(&self, name: &AliasName, id: &KeyId) -> Result<Option<()>, Error> {
+        let alias = self.alias_of_any(name).await?;
         if alias.record.key != *id {
-            return Err(Error::busy(*id));
+            return Ok(None);
         }
-        self.commit(vec![Ledger::delete(&alias)], *id, || Error::busy(*id)).await
+        self.commit(vec![Ledger::delete(&alias)], *id, || Error::busy(*id)).await.map(Some)
     }
 
     async fn move_alias(&self, alias: Stored<AliasRecord>, id: &KeyId) -> Result<(), Error> {

@@ -10,7 +10,7 @@ use super::mapping;
 use super::request::{AliasEntry, ScheduledDeletion};
 use super::slot::Gone;
 use crate::backend::CustomKeyStoreType;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::identity::Identity;
 use crate::key::{
     Alias, AliasName, KeyArn, KeyId, KeyMetadata, KeyText, NewKey, Page, PageRequest, TagKey, TagValue,
@@ -20,6 +20,9 @@ use crate::store_id::StoreId;
 
 /// What is waited for when no window is given.
 const WINDOW: u32 = 30;
+
+/// How often an alias is followed that goes from one key to another.
+const TRIES: usize = 16;
 
 /// Carries out `$work` on the keys of the store that a key belongs to.
 ///
@@ -35,6 +38,19 @@ macro_rules! on_key {
             $work.await.map_err(mapping::of_key)
         };
         $kms.manage($action, subject, work).await
+    }};
+}
+
+/// Tries again with an alias that stands for another key by now: each time somebody else got ahead, of whom there are few.
+macro_rules! while_it_moves {
+    ($attempt:expr) => {{
+        let mut tries = 0;
+        loop {
+            match $attempt {
+                Err(error) if error.kind() == ErrorKind::Busy && tries < TRIES => tries += 1,
+                other => return other.map_err(mapping::of_key),
+            }
+        }
     }};
 }
 
@@ -227,10 +243,12 @@ impl Kms {
         let subject = Subject::key(key).alias(&name);
         let work = move |kms: Self| async move {
             let route = kms.shared.route(&id).await?;
-            // From a key that the caller may not take it from it is not taken.
-            let (from, _) = kms.permitted(Action::UpdateAlias, &name.clone().into()).await?;
             let view = route.slot.view_full();
-            view.keys(&route.slot).take_alias(&name, &from, &id).await.map_err(mapping::of_key)
+            while_it_moves!({
+                // From a key that the caller may not take it from it is not taken.
+                let (from, _) = kms.permitted(Action::UpdateAlias, &name.clone().into()).await?;
+                view.keys(&route.slot).take_alias(&name, &from, &id).await
+            })
         };
         self.manage(Action::UpdateAlias, subject, work).await
     }
@@ -248,9 +266,11 @@ impl Kms {
         let name = name.clone();
         let subject = Subject::named(&name.clone().into());
         let work = |kms: Self| async move {
-            let (id, route) = kms.permitted(Action::DeleteAlias, &name.clone().into()).await?;
-            let view = route.slot.view_full();
-            view.keys(&route.slot).delete_alias_of(&name, &id).await.map_err(mapping::of_key)
+            while_it_moves!({
+                let (id, route) = kms.permitted(Action::DeleteAlias, &name.clone().into()).await?;
+                let view = route.slot.view_full();
+                view.keys(&route.slot).delete_alias_of(&name, &id).await
+            })
         };
         self.manage(Action::DeleteAlias, subject, work).await
     }

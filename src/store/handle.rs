@@ -129,7 +129,15 @@ impl Caller {
 ///
 /// A macro, because the connection is borrowed from a local that must outlive the await.
 macro_rules! call {
-    ($handle:expr, $operation:expr, $method:ident, |$metadata:ident| $request:expr) => {{
+    // The only one that is about a ciphertext of the caller's.
+    ($handle:expr, $operation:expr, decrypt, |$metadata:ident| $request:expr) => {
+        call!(@made $handle, $operation, decrypt, |$metadata| $request)
+    };
+    ($handle:expr, $operation:expr, $method:ident, |$metadata:ident| $request:expr) => {
+        call!(@made $handle, $operation, $method, |$metadata| $request)
+            .map_err($crate::error::Error::of_the_key_manager)
+    };
+    (@made $handle:expr, $operation:expr, $method:ident, |$metadata:ident| $request:expr) => {{
         let handle: Acting<'_> = $handle;
         let made;
         let request_id = match handle.request_id {

@@ -5,6 +5,7 @@ mod events;
 mod exceptions;
 mod life;
 mod matrix;
+mod random;
 mod restart;
 mod reviewed;
 pub(crate) mod support;

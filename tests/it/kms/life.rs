@@ -1,7 +1,9 @@
 //! The life of stores and keys, from the first to the last call.
 
 use custom_key_store::backend::software::{Fault, Method};
-use custom_key_store::backend::{BackingKeyId, ConnectionErrorCode, VpcEndpointServiceName};
+use custom_key_store::backend::{
+    BackendErrorKind, BackingKeyId, ConnectionErrorCode, VpcEndpointServiceName,
+};
 use custom_key_store::kms::{Decrypt, Encrypt, Exception, GenerateDataKey, KeyRef, ReEncrypt};
 use custom_key_store::{
     AliasName, ConnectionState, DataKeyLength, EncryptionContext, KeyState, KeyText, NewKey, PageRequest,
@@ -132,5 +134,39 @@ fn a_proxy_behind_an_endpoint_service_is_first_asked_when_its_store_connects() {
         until(&kms, &id, ConnectionState::Failed).await;
         let described = kms.describe_custom_key_store(&id).await.unwrap();
         assert_eq!(described.connection_error_code, Some(ConnectionErrorCode::XksProxyNotReachable));
+    });
+}
+
+#[test]
+fn a_ciphertext_of_another_key_than_the_one_named_is_found_out_before_the_state_of_the_store() {
+    run(|kms, manager| async move {
+        let (store, one) = store_with_key(&kms, &manager, "one").await;
+        let (_, two) = store_with_key(&kms, &manager, "two").await;
+        let (one, two) = (one.key_id.into(), two.key_id.into());
+        let sealed = kms.encrypt(&Encrypt::new(&one, b"secret")).await.unwrap();
+        kms.disconnect_custom_key_store(&store).await.unwrap();
+        let under = |key| Decrypt::new(sealed.ciphertext.as_bytes()).key(key);
+        assert_eq!(exception(kms.decrypt(&under(&two)).await), Exception::IncorrectKey);
+        assert_eq!(exception(kms.decrypt(&under(&one)).await), Exception::KmsInvalidState);
+        let moved = ReEncrypt::new(sealed.ciphertext.as_bytes(), &two).source_key(&two);
+        assert_eq!(exception(kms.re_encrypt(&moved).await), Exception::IncorrectKey);
+    });
+}
+
+#[test]
+fn only_a_decryption_finds_a_ciphertext_invalid() {
+    run(|kms, manager| async move {
+        let (_, key) = store_with_key(&kms, &manager, "root").await;
+        let hsm = kms.create_custom_key_store(cloud_hsm("hsm", "abcdefghijk")).await.unwrap();
+        connect(&kms, &hsm).await;
+        let key = key.key_id.into();
+        for method in [Method::Encrypt, Method::GenerateKey, Method::GenerateRandom] {
+            manager.inject(method, Fault::Fail(BackendErrorKind::InvalidCiphertext));
+        }
+        let encrypted = kms.encrypt(&Encrypt::new(&key, b"secret")).await;
+        assert_eq!(exception(encrypted), Exception::KmsInvalidState);
+        let created = kms.create_key(&hsm, &NewKey::generated()).await;
+        assert_eq!(exception(created), Exception::CustomKeyStoreInvalidState);
+        assert_eq!(exception(kms.generate_random(16, Some(&hsm)).await), Exception::KmsInternal);
     });
 }

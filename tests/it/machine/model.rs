@@ -449,13 +449,16 @@ impl Model {
                 (Met::Damaged, What::Encrypt(_)) => {
                     Err(ErrorKind::Backend(BackendErrorKind::IntegrityCheckFailed))
                 }
-                // What is right in every bit cannot be invalid, nor be the ciphertext of another plaintext.
-                (Met::Damaged | Met::Fails(BackendErrorKind::InvalidCiphertext), What::Decrypt(_)) => {
+                // What is right in every bit cannot be the ciphertext of another plaintext.
+                (Met::Damaged, What::Decrypt(_)) => {
                     Err(ErrorKind::Backend(BackendErrorKind::InvalidResponse))
                 }
                 (Met::Damaged, What::Create) => Err(ErrorKind::UnsuitableExternalKey),
                 (Met::Damaged, What::Describe) => Ok(Honest::No),
-                (Met::Fails(BackendErrorKind::InvalidCiphertext), _) => Err(ErrorKind::InvalidCiphertext),
+                // Nor invalid; and who gives none is told of none.
+                (Met::Fails(BackendErrorKind::InvalidCiphertext), _) => {
+                    Err(ErrorKind::Backend(BackendErrorKind::InvalidResponse))
+                }
                 (Met::Fails(kind), _) => Err(ErrorKind::Backend(kind)),
                 (Met::Refuses(_), _) => Err(ErrorKind::Backend(BackendErrorKind::Internal)),
                 (Met::TakesTooLong, _) => Err(ErrorKind::Backend(BackendErrorKind::TimedOut)),
