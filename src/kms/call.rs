@@ -23,8 +23,9 @@ use crate::store_id::StoreId;
 pub(super) struct Subject {
     pub(super) key: Option<KeyId>,
     pub(super) store: Option<StoreId>,
-    /// Whether it names an alias: which key that is, and whether the caller may do this to it, shows when it is looked up.
-    by_alias: bool,
+    /// Whether it names something by an alias or a name: what that is, and whether the caller may do this to it, shows when
+    /// it is looked up.
+    is_judged_later: bool,
     /// What else was asked, none of it secret, by AWS's names.
     pub(super) parameters: Vec<(&'static str, String)>,
 }
@@ -44,14 +45,14 @@ impl Subject {
 
     /// A store by its name, which is judged when it is found.
     pub(super) fn by_name(name: &StoreName) -> Self {
-        Self { by_alias: true, ..Self::none() }.parameter("CustomKeyStoreName", name)
+        Self { is_judged_later: true, ..Self::none() }.parameter("CustomKeyStoreName", name)
     }
 
     /// A key as a call names it, which shows where it is only when it is looked up.
     pub(super) fn named(key: &KeyRef) -> Self {
         match key {
             KeyRef::Id(id) => Self::key(id),
-            KeyRef::Alias(name) => Self { by_alias: true, ..Self::none().alias(name) },
+            KeyRef::Alias(name) => Self { is_judged_later: true, ..Self::none().alias(name) },
         }
     }
 
@@ -161,8 +162,8 @@ impl Kms {
 
     /// Whether the caller may do this to what it is about.
     async fn authorize_subject(&self, action: Action, subject: &Subject) -> Result<(), KmsError> {
-        // One that names an alias is judged by `permitted`.
-        if self.shared.authorizer.is_none() || subject.by_alias {
+        // Where it is looked up.
+        if self.shared.authorizer.is_none() || subject.is_judged_later {
             return Ok(());
         }
         let Some(id) = &subject.key else { return self.authorize(action, None, subject.store.as_ref()) };

@@ -155,7 +155,9 @@ impl fmt::Debug for Driver {
 
 /// Polls a store until it is in a state that lasts.
 pub(super) async fn settle(shared: &Shared, slot: &Slot) {
+    let driven = slot.driven();
     poll_fn(|cx| slot.poll(cx, |store, moved| shared.tell(store, moved))).await;
+    driven.done();
 }
 
 /// Deletes keys whose time has come, again and again.

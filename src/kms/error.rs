@@ -21,6 +21,8 @@ struct Repr {
     message: String,
     found: Option<ConnectionState>,
     advice: Option<&'static str>,
+    /// Whether what lies below may answer otherwise later, although the name does not say so.
+    may_pass: bool,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -28,8 +30,8 @@ impl KmsError {
     /// An error of this name, with a message for whoever called.
     #[must_use]
     pub fn new(exception: Exception, message: impl Into<String>) -> Self {
-        let (found, advice, source) = (None, None, None);
-        Self(Arc::new(Repr { exception, message: message.into(), found, advice, source }))
+        let (found, advice, may_pass, source) = (None, None, false, None);
+        Self(Arc::new(Repr { exception, message: message.into(), found, advice, may_pass, source }))
     }
 
     /// The same, where this connection state decided.
@@ -42,6 +44,12 @@ impl KmsError {
     #[must_use]
     pub(crate) fn advised(self, advice: &'static str) -> Self {
         self.with(|repr| repr.advice = Some(advice))
+    }
+
+    /// The same, of an error that may pass by itself, or not.
+    #[must_use]
+    pub(crate) fn passing(self, may_pass: bool) -> Self {
+        self.with(|repr| repr.may_pass = may_pass)
     }
 
     /// The same, with what the log should know.
@@ -85,7 +93,7 @@ impl KmsError {
     /// Whether the same call may succeed later with nothing else changed.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        self.0.exception.is_fault() || self.0.exception == Exception::Throttling
+        self.0.may_pass || self.0.exception.is_fault() || self.0.exception == Exception::Throttling
     }
 }
 
@@ -97,7 +105,7 @@ impl fmt::Display for KmsError {
 
 impl fmt::Debug for KmsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Repr { exception, message, found, advice: _, source } = &*self.0;
+        let Repr { exception, message, found, advice: _, may_pass: _, source } = &*self.0;
         let mut debug = f.debug_struct("KmsError");
         debug.field("exception", exception).field("message", message);
         if let Some(found) = found {

@@ -354,8 +354,7 @@ impl Kms {
         on_key!(self, Action::ListResourceTags, Subject::key(key), |keys, key| keys.tags(&key))
     }
 
-    /// Whether there is such a key, which the caller may ask about: what `GetKeyPolicy` and `ListKeyPolicies` want to know, as
-    /// every key has the same policy.
+    /// `GetKeyPolicy`: the one policy that every key has, by which the account decides; there the rules of the application do.
     ///
     /// # Errors
     ///

@@ -124,7 +124,7 @@ pub(super) fn of_use(
                 Kind::Internal | Kind::Panicked if is_cluster => Exception::KmsInternal,
                 _ => Exception::KmsInvalidState,
             };
-            KmsError::new(exception, told(kind)).because(error)
+            KmsError::new(exception, told(kind)).passing(error.is_retryable()).because(error)
         }
         _ => of_key(error),
     }
@@ -152,7 +152,7 @@ pub(super) fn of_create_key(
                 Kind::Unsupported => Exception::UnsupportedOperation,
                 _ => Exception::CustomKeyStoreInvalidState,
             };
-            KmsError::new(exception, told(kind)).because(error)
+            KmsError::new(exception, told(kind)).passing(error.is_retryable()).because(error)
         }
         ErrorKind::Catalog(CatalogErrorKind::NotFound) => store_not_found(store.as_str()).because(error),
         _ => of_key(error),
@@ -172,7 +172,7 @@ pub(super) fn of_random(store: &StoreId, found: ConnectionState, error: Error) -
                 Kind::TimedOut | Kind::DependencyTimedOut => Exception::DependencyTimeout,
                 _ => Exception::KmsInternal,
             };
-            KmsError::new(exception, told(kind)).because(error)
+            KmsError::new(exception, told(kind)).passing(error.is_retryable()).because(error)
         }
         _ => of_key(error),
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Kms;
-use super::backends::{Backends, Refusal};
+use super::backends::Backends;
 use super::claims::Claim;
 use super::driver::Driver;
 use super::error::KmsError;
@@ -161,24 +161,13 @@ pub(super) fn restore(
     let record = &stored.record;
     let secret = record.unsealed_secret(&shared.ledger).map_err(mapping::of_catalog)?;
     let configuration = &record.configuration;
-    let made = secret
-        .as_ref()
-        .and_then(secret::decode)
-        .map(|secret| shared.backends.backend(configuration, &secret));
-    let (backend, is_stand_in): (Arc<dyn Backend>, bool) = match made {
-        Some(Ok(backend)) if backend.configuration() == *configuration => {
-            (shared.surroundings.around(backend), false)
-        }
-        other => {
-            let refusal = match other {
-                None => None,
-                Some(Err(refusal)) => Some(refusal),
-                Some(Ok(_)) => Some(Refusal::Unsupported(
-                    "the application made a backend of another configuration".to_owned(),
-                )),
-            };
-            (Arc::new(Unmapped::new(configuration.clone(), refusal)), true)
-        }
+    let stand_in = |refusal| -> Arc<dyn Backend> { Arc::new(Unmapped::new(configuration.clone(), refusal)) };
+    let (backend, is_stand_in) = match secret.as_ref().and_then(secret::decode) {
+        None => (stand_in(None), true),
+        Some(secret) => match shared.backend(configuration, &secret) {
+            Ok(backend) => (backend, false),
+            Err(refusal) => (stand_in(Some(refusal)), true),
+        },
     };
     let resumes = record.state == Kept::Connected;
     let (trail, clock, id) = (shared.trail.clone(), Arc::clone(shared.clock()), record.id.clone());

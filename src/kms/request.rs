@@ -267,7 +267,8 @@ pub struct GeneratedDataKey {
 pub struct ScheduledDeletion {
     /// The KMS key.
     pub key: KeyArn,
-    /// When it is due. It takes place up to an hour later.
+    /// When it is due. It takes place up to an hour later while there is a driver; later where the cluster that holds the key
+    /// is just being connected, and where the wall clock was set to another time.
     pub deletion_date: SystemTime,
     /// How many days that is.
     pub pending_window_in_days: u32,

@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use quick_cache::sync::Cache;
 
-use super::backends::{Backends, Purpose};
+use super::backends::{Backends, Purpose, Refusal};
 use super::claims::{Claim, Claims};
 use super::error::KmsError;
 use super::events::{ConnectionEvent, Events, Wakers};
 use super::exception::Exception;
 use super::mapping;
+use super::request::StoreSecret;
 use super::rules::Authorizer;
 use super::settings::Settings;
 use super::slot::{Gone, Moved, Slot, Step};
@@ -122,6 +123,19 @@ impl Shared {
     /// Makes stores with the settings of all.
     pub(super) fn builder(&self, backend: Arc<dyn Backend>) -> StoreBuilder {
         self.settings.apply_to(StoreBuilder::new(backend))
+    }
+
+    /// The backend of a configuration, which must say of itself what it was made for.
+    pub(super) fn backend(
+        &self,
+        configuration: &StoreConfiguration,
+        secret: &StoreSecret,
+    ) -> Result<Arc<dyn Backend>, Refusal> {
+        let backend = self.backends.backend(configuration, secret)?;
+        if backend.configuration() == *configuration {
+            return Ok(self.surroundings.around(backend));
+        }
+        Err(Refusal::Unsupported("the application made a backend of another configuration".to_owned()))
     }
 
     /// Takes a store in that has claimed what is its alone.

@@ -186,6 +186,11 @@ impl Slot {
         polled
     }
 
+    /// Says, should whoever polls the store panic, that nobody does: the next move has it polled again.
+    pub(super) const fn driven(&self) -> Driven<'_> {
+        Driven(Some(self))
+    }
+
     /// Takes the store away: nobody can do anything with it any more.
     pub(super) fn take(&self) -> Option<AnyKeyStore> {
         let taken = self.lock().store.take();
@@ -212,6 +217,24 @@ impl Slot {
 
     fn lock(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Somebody polls a store.
+pub(super) struct Driven<'s>(Option<&'s Slot>);
+
+impl Driven<'_> {
+    /// It is in a state that lasts.
+    pub(super) fn done(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Driven<'_> {
+    fn drop(&mut self) {
+        if let Some(slot) = self.0.take() {
+            slot.lock().is_driven = false;
+        }
     }
 }
 

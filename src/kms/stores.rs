@@ -7,7 +7,7 @@ use futures_util::StreamExt as _;
 
 use super::Kms;
 use super::action::Action;
-use super::backends::{Purpose, Refusal};
+use super::backends::Purpose;
 use super::call::Subject;
 use super::error::KmsError;
 use super::exception::Exception;
@@ -102,12 +102,7 @@ impl Kms {
         configuration: &StoreConfiguration,
         secret: &StoreSecret,
     ) -> Result<Arc<dyn Backend>, KmsError> {
-        let backend = self.shared.backends.backend(configuration, secret).map_err(mapping::of_refusal)?;
-        if backend.configuration() == *configuration {
-            return Ok(self.shared.surroundings.around(backend));
-        }
-        let what = "the application made a backend of another configuration";
-        Err(mapping::of_refusal(Refusal::Unsupported(what.to_owned())))
+        self.shared.backend(configuration, secret).map_err(mapping::of_refusal)
     }
 
     /// What a store was last told, to be let in.

@@ -26,8 +26,8 @@ impl Kms {
     /// # Errors
     ///
     /// `ValidationException` when there is nothing to change, or for a property of the other store type; and those that AWS
-    /// documents. Nothing has changed then; except that after `DependencyTimeoutException` of the catalogue a restart may find
-    /// the new values.
+    /// documents. Nothing has changed then; except that after a `KMSInternalException` of the catalogue a restart may find the
+    /// new values.
     ///
     /// # Cancel safety
     ///

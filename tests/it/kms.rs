@@ -9,4 +9,5 @@ mod random;
 mod restart;
 mod reviewed;
 pub(crate) mod support;
+mod threads;
 mod updates;

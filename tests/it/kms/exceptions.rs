@@ -3,6 +3,7 @@
 
 mod clusters;
 mod keys;
+mod messages;
 mod model;
 mod proxies;
 mod rig;

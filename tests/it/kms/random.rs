@@ -28,10 +28,13 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 
 use custom_key_store::KeyText;
+use custom_key_store::backend::ConnectionErrorCode;
+use custom_key_store::backend::software::{Fault, Method};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
 
 use self::harness::Harness;
+use self::op::{Call, End, Mood, Op, ReadMood, Then};
 use self::world::Kind;
 
 /// The limits of the stores, in seconds, all different so that no two are mistaken for each other.
@@ -67,7 +70,6 @@ const MUST_SEE: &[&str] = &[
     "a store was changed",
     "a store was changed while it was used",
     "a store was created",
-    "a store was created although nobody waited",
     "a store was deleted",
     "an alias was given",
     "an orderly end",
@@ -111,6 +113,45 @@ fn a_kms_does_what_the_model_says_whatever_is_done_to_it() {
     assert!(in_one_way > 10 * in_several, "{in_one_way} were foretold, and {in_several} not");
     let missed: Vec<_> = MUST_SEE.iter().filter(|what| !seen.contains(*what)).collect();
     assert!(missed.is_empty(), "no sequence has led to {missed:?}");
+}
+
+/// In memory, where nothing takes its time that is not told to.
+fn on_every_manager(ops: Vec<Op>) {
+    for one_manager in [false, true] {
+        Harness::new(Kind { one_manager, file: false, pace: 0 })
+            .run([plan::beginning(), ops.clone()].concat());
+    }
+}
+
+#[test]
+fn an_alias_that_somebody_else_moves_is_moved_or_deleted_all_the_same() {
+    let slow = || Op::Read(Some(ReadMood::Slow(1)));
+    for call in [Call::DeleteAlias(0), Call::UpdateAlias(0, 0)] {
+        for polls in 1..5 {
+            on_every_manager(vec![
+                slow(),
+                slow(),
+                slow(),
+                Op::Call(call, Then::Keep { polls, driven: false }),
+                plan::awaited(Call::UpdateAlias(0, 1)),
+                Op::PollCall(0),
+            ]);
+        }
+    }
+}
+
+#[test]
+fn an_attempt_whose_failure_was_written_down_and_not_told_has_failed_after_a_restart() {
+    on_every_manager(vec![
+        plan::awaited(Call::Disconnect(0)),
+        Op::Rest,
+        Op::Inject(0, Method::Connect, Fault::Refuse(ConnectionErrorCode::InvalidCredentials)),
+        Op::Commit(None),
+        Op::Commit(Some(Mood::Silent)),
+        plan::awaited(Call::Connect(0)),
+        Op::Drive,
+        Op::Restart(End::Crash { kms_first: true, late: false }),
+    ]);
 }
 
 fn text(number: u8) -> KeyText {

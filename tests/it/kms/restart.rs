@@ -1,17 +1,18 @@
 //! What a restart finds, and the end of a driver.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use custom_key_store::backend::software::{Fault, KeyManager, Method};
 use custom_key_store::backend::{ConnectionErrorCode, StoreName};
 use custom_key_store::catalog::{Ledger, MemoryCatalog};
 use custom_key_store::clock::ManualClock;
-use custom_key_store::kms::{BackendMap, Encrypt, Exception, Kms};
+use custom_key_store::kms::{BackendMap, Encrypt, Exception, Kms, Purpose, Refusal};
 use custom_key_store::{ConnectionState, SealingKey, StoreId};
 use futures::{FutureExt as _, StreamExt as _, pin_mut};
 
-use super::support::{builder, connect, drive, exception, external, store_with_key, until};
+use super::support::{builder, connect, drive, exception, external, store_with_key, turn, until};
 use crate::support::identity;
 
 /// What lasts, and a key manager.
@@ -232,5 +233,43 @@ fn a_store_without_a_backend_is_there_and_is_connected_when_there_is_one_again()
         .await;
         drop(kms);
         world.process(async |kms, _| until(&kms, &id, ConnectionState::Connected).await).await;
+    });
+}
+
+#[test]
+fn what_the_application_finds_around_a_key_manager_counts_after_a_restart_too() {
+    run(async |world| {
+        let id = world
+            .process(async |kms, _| {
+                let id = kms.create_custom_key_store(external("root")).await.unwrap();
+                connect(&kms, &id).await;
+                id
+            })
+            .await;
+        // At first it cannot say, which may pass; then it says that there is no such service, which does not.
+        let looked = Arc::new(AtomicUsize::new(0));
+        let looks = Arc::clone(&looked);
+        let backends = BackendMap::new().software(world.manager.clone()).inspect_with(move |_, purpose| {
+            assert_eq!(purpose, Purpose::Connect);
+            let refusal = match looks.fetch_add(1, SeqCst) {
+                0 => Refusal::TimedOut,
+                _ => Refusal::VpcEndpointServiceNotFound,
+            };
+            async move { Err(refusal) }
+        });
+        let ledger = Ledger::open(Arc::clone(&world.catalog), &world.sealer).await.unwrap();
+        let opening = Kms::builder(ledger, backends).clock(world.clock.clone()).open();
+        let (kms, driver) = opening.await.unwrap();
+        drive(driver, async {
+            while looked.load(SeqCst) < 2 {
+                assert_eq!(state(&kms, &id).await, ConnectionState::Connecting);
+                turn().await;
+                world.clock.advance(Duration::from_secs(1));
+            }
+            until(&kms, &id, ConnectionState::Failed).await;
+            let code = kms.describe_custom_key_store(&id).await.unwrap().connection_error_code;
+            assert_eq!(code, Some(ConnectionErrorCode::XksVpcEndpointServiceNotFound));
+        })
+        .await;
     });
 }

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::error::Error as _;
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,7 +15,7 @@ use custom_key_store::catalog::{
 };
 use custom_key_store::clock::ManualClock;
 use custom_key_store::kms::{Action, BackendMap, Exception, Kms, KmsBuilder, KmsError, Refusal};
-use custom_key_store::{KeyId, NewKey, SealingKey, StoreId};
+use custom_key_store::{Error, KeyId, NewKey, SealingKey, StoreId};
 use futures::future::{Either, select};
 use futures::pin_mut;
 
@@ -239,7 +240,11 @@ impl Rig {
         is_documented(action, &error);
         is_discreet(&error);
         assert!(error.connection_state().is_none() || error.advice().is_some(), "{action}: {error:?}");
-        let passes = exception.is_fault() || exception == Exception::Throttling;
+        // What a key manager answers may pass too, though AWS has no name for that.
+        let below = error.source().and_then(|source| source.downcast_ref::<Error>());
+        let passes = exception.is_fault()
+            || exception == Exception::Throttling
+            || below.is_some_and(Error::is_retryable);
         assert_eq!(error.is_retryable(), passes, "{action}: {error:?}");
         self.reached.borrow_mut().insert((action, exception));
         error

@@ -105,3 +105,16 @@ fn no_call_is_in_the_matrix_twice() {
         }
     }
 }
+
+#[test]
+fn what_is_not_as_aws_has_it_is_marked_as_such() {
+    let by_connection = by_connection().flat_map(|row| row.cells.map(|cell| (row.operation, cell.apart)));
+    let by_key = KEYS.iter().flat_map(|row| row.cells.map(|cell| (row.operation, cell.apart)));
+    let marked: BTreeSet<_> = by_connection.chain(by_key).filter(|(_, why)| why.is_some()).collect();
+    let operations: Vec<_> = marked.iter().map(|(operation, _)| *operation).collect();
+    let policies = ["GetKeyPolicy", "ListKeyPolicies", "PutKeyPolicy"];
+    let grants = ["CreateGrant", "ListGrants", "ListRetirableGrants", "RetireGrant", "RevokeGrant"];
+    let mut expected = [&policies[..], &grants[..], &["GetKeyLastUsage"]].concat();
+    expected.sort_unstable();
+    assert_eq!(operations, expected, "each for one reason: {marked:?}");
+}

@@ -79,7 +79,7 @@ impl World {
                 "CustomKeyStoreType": "EXTERNAL_KEY_STORE",
                 "XksProxyConnectivity": "VPC_ENDPOINT_SERVICE",
                 "XksProxyUriEndpoint": "https://private.example.com",
-                "XksProxyUriPath": "/root/kms/xks/v1",
+                "XksProxyUriPath": "/private/kms/xks/v1",
                 "XksProxyVpcEndpointServiceName": "com.amazonaws.vpce.us-east-1.vpce-svc-0a1b2c3d",
                 "XksProxyAuthenticationCredential": credential,
             }),

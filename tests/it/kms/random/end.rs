@@ -141,7 +141,9 @@ impl Harness {
                 }
             }
         }
-        self.known.break_off(&self.world);
+        for store in 0..self.known.moves.len() {
+            self.known.break_off(&self.world, store);
+        }
         self.world.end(kms_first, late);
         self.world.begin();
         let mut view = self.known.haunted(&self.world);

@@ -97,10 +97,10 @@ impl Known {
                     self.is_caused(|call| *call == Call::Disconnect(index)),
                     "{event:?}: nobody asked for it"
                 );
+                self.break_off(world, index);
                 let moves = &mut self.moves[index];
                 moves.met = self.met_before;
                 moves.kept.insert(Kept::Disconnected);
-                moves.attempt = None;
                 moves.lingers = false;
             }
             (Disconnecting, Disconnected) => {
@@ -151,12 +151,10 @@ impl Known {
     }
 
     /// An attempt that nobody heard the end of may be known to have failed.
-    pub(super) fn break_off(&mut self, world: &World) {
-        for store in 0..self.moves.len() {
-            if let Some(attempt) = self.moves[store].attempt.take() {
-                let codes = self.codes(world, store, &attempt);
-                self.moves[store].kept.extend(codes.into_iter().map(Kept::Failed));
-            }
+    pub(super) fn break_off(&mut self, world: &World, store: usize) {
+        if let Some(attempt) = self.moves[store].attempt.take() {
+            let codes = self.codes(world, store, &attempt);
+            self.moves[store].kept.extend(codes.into_iter().map(Kept::Failed));
         }
     }
 

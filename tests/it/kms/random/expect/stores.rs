@@ -176,7 +176,11 @@ impl Expecting<'_> {
         for settings in &of.settings {
             let mut ways = Ways { ended: ways.ended.clone(), goes_on: ways.goes_on };
             let after = settings.edited(edit);
-            self.claims(&mut ways, Some(store), after);
+            // What does not change is not claimed anew, even where somebody else has it too by now.
+            let shows_secret = of.is_external() && after.secret != settings.secret;
+            if after.place != settings.place || shows_secret {
+                self.claims(&mut ways, Some(store), after);
+            }
             if edit.concerns_backend() && of.is_external() {
                 let mut tried = BTreeSet::new();
                 for state in states() {
