@@ -271,3 +271,19 @@ fn closing_says_what_is_lost() {
         drop(log);
     });
 }
+
+#[test]
+fn a_trail_that_its_driver_closed_is_closed_once_more_without_an_error() {
+    block_on(async {
+        let place = Place::new();
+        let ledger = place.ledger().await;
+        let log = prompt(&ledger).open(place.log()).await.unwrap();
+        let trail = AuditTrail::new(log, OnFailure::Refuse);
+        trail.begin().unwrap().write(record("one")).await.unwrap();
+        trail.close().await.unwrap();
+        trail.close().await.unwrap();
+        assert_eq!(trail.begin().unwrap_err().kind(), Kind::Closed);
+        assert_eq!(trail.lost(), 0);
+        ledger.close().await.unwrap();
+    });
+}

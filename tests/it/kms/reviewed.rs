@@ -1,7 +1,10 @@
 //! What hostile readings found, each with a test that failed before.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use async_trait::async_trait;
+use custom_key_store::audit::{AuditError, AuditEventType, AuditRecord, AuditSink, AuditTrail, OnFailure};
 use custom_key_store::backend::software::KeyManager;
 use custom_key_store::backend::{Change, ConnectionErrorCode, XksProxyCredential};
 use custom_key_store::kms::{
@@ -10,7 +13,7 @@ use custom_key_store::kms::{
 use custom_key_store::{ConnectionState, KeyStore, StoreId, StoreName};
 use futures::FutureExt as _;
 
-use super::support::{builder, cloud_hsm, connect, drive, exception, external, until};
+use super::support::{builder, cloud_hsm, connect, drive, exception, external, turn, until};
 use crate::support::ledger;
 
 #[test]
@@ -91,4 +94,64 @@ fn a_store_that_came_without_a_credential_works_when_it_is_given_one() {
         })
         .await;
     });
+}
+
+/// An audit trail that panics at the first line that nobody asked for.
+#[derive(Debug)]
+struct PanicsOnce(AtomicBool);
+
+#[async_trait]
+impl AuditSink for PanicsOnce {
+    fn reserve(&self, _: OnFailure) -> Result<(), AuditError> {
+        Ok(())
+    }
+
+    fn release(&self) {}
+
+    fn enqueue(&self, record: AuditRecord) -> Result<(), AuditError> {
+        let panics = record.event_type == AuditEventType::Service && self.0.swap(false, Ordering::SeqCst);
+        assert!(!panics, "a panic of the application's");
+        Ok(())
+    }
+
+    async fn write(&self, _: AuditRecord) -> Result<(), AuditError> {
+        Ok(())
+    }
+
+    async fn flush(&self) -> Result<(), AuditError> {
+        Ok(())
+    }
+
+    async fn close(&self) -> Result<(), AuditError> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_store_whose_driving_panicked_is_driven_again_by_its_next_move() {
+    let (manager, ledger) = (KeyManager::new(), ledger());
+    futures::executor::block_on(async {
+        let trail = AuditTrail::new(PanicsOnce(AtomicBool::new(true)), OnFailure::Continue);
+        let (kms, driver) = builder(&ledger, &manager).audit(trail).open().await.unwrap();
+        drive(driver, async {
+            let id = kms.create_custom_key_store(external("root")).await.unwrap();
+            kms.connect_custom_key_store(&id).await.unwrap();
+            // How it ended was not told.
+            eventually(&kms, &id, ConnectionState::Connected).await;
+            kms.disconnect_custom_key_store(&id).await.unwrap();
+            eventually(&kms, &id, ConnectionState::Disconnected).await;
+        })
+        .await;
+    });
+}
+
+/// Waits for a state of which nobody may be told.
+async fn eventually(kms: &Kms, id: &StoreId, state: ConnectionState) {
+    for _ in 0..1000 {
+        if kms.describe_custom_key_store(id).await.unwrap().connection_state == state {
+            return;
+        }
+        turn().await;
+    }
+    panic!("never {state}");
 }
