@@ -45,7 +45,9 @@ fn proxies(external: &External, identity: &Identity) -> Result<ExternalProxies, 
             pem.extend(read(path)?);
             pem.push(b'\n');
         }
-        client = client.trust_roots(TrustRoots::from_pem(&pem)?);
+        let trusted = TrustRoots::from_pem(&pem);
+        let shown = |error| format!("trust_roots, or --trust-root, {:?}: {error}", external.trust_roots);
+        client = client.trust_roots(trusted.map_err(shown)?);
     }
     let mut proxies = ExternalProxies::new(client);
     for (host, address) in &external.connect_to {

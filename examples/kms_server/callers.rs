@@ -12,11 +12,15 @@ use custom_key_store::Identity;
 use custom_key_store::api::{CallerCredential, CallerKeyId, CallerSecret, Callers, Principal};
 
 use crate::config::{CallerSettings, Settings};
+use crate::made::Made;
+use crate::shell::word;
 
-/// The callers, and of each what to put into its environment.
+/// The callers, and of each what to put into its environment, for a server at this URL.
 pub(crate) fn callers(
     settings: &Settings,
+    url: &str,
     identity: &Identity,
+    made: &mut Made,
 ) -> Result<(Callers, Vec<String>), Box<dyn Error>> {
     let admin = [CallerSettings {
         principal: format!("arn:{}:iam::{}:user/admin", identity.partition, identity.account),
@@ -30,18 +34,21 @@ pub(crate) fn callers(
             format!("caller {}: {}: {error}", caller.principal, file.display())
         };
         let (pair, is_new) = Pair::of_file(file).map_err(|error| shown(&error))?;
+        if is_new {
+            made.file(file);
+        }
         let principal = Principal::new(&caller.principal).map_err(|error| shown(&error))?;
         let credential = CallerCredential::new(&pair.secret()?, &principal);
         callers.add(CallerKeyId::new(&pair.id)?, credential).map_err(|error| shown(&error))?;
         let keys = if is_new {
             format!("AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY={}", pair.id, pair.secret)
         } else {
-            format!("AWS_SHARED_CREDENTIALS_FILE={}", std::path::absolute(file)?.display())
+            format!("AWS_SHARED_CREDENTIALS_FILE={}", word(&std::path::absolute(file)?))
         };
         // What is left over from another KMS would count before these.
         said.push(format!(
             "  {}:\n  unset AWS_PROFILE AWS_SESSION_TOKEN AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY\n  export {keys} \
-             AWS_DEFAULT_REGION={}",
+             AWS_DEFAULT_REGION={} AWS_ENDPOINT_URL_KMS={url}",
             caller.principal, identity.region
         ));
     }

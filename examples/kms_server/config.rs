@@ -11,6 +11,8 @@ use custom_key_store::kms::Rules;
 use custom_key_store::{Identity, Partition, RateLimit, Region};
 use serde::Deserialize;
 
+use crate::flags::Flags;
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Settings {
@@ -144,22 +146,15 @@ impl Settings {
     }
 }
 
-/// What flags say.
-#[derive(Default)]
-struct Flags {
-    config: Option<String>,
-    listen: Option<String>,
-    folder: Option<PathBuf>,
-    audit_log: Option<PathBuf>,
-    connect_to: Vec<(String, SocketAddr)>,
-    trust_roots: Vec<PathBuf>,
-    software: bool,
-    verify: bool,
-}
-
-pub(crate) fn settings() -> Result<Settings, Box<dyn Error>> {
-    let flags = flags(std::env::args().skip(1))?;
-    let mut settings = parsed(flags.config.as_deref().unwrap_or_default())?;
+/// Those of the configuration, as far as no flag says something else.
+pub(crate) fn settings(flags: Flags) -> Result<Settings, Box<dyn Error>> {
+    let mut settings = match &flags.config {
+        Some(path) => {
+            let config = std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
+            parsed(&config).map_err(|error| format!("{path}: {error}"))?
+        }
+        None => parsed("")?,
+    };
     settings.listen = flags.listen.or(settings.listen);
     settings.folder = flags.folder.unwrap_or(settings.folder);
     settings.verify = flags.verify;
@@ -172,46 +167,9 @@ pub(crate) fn settings() -> Result<Settings, Box<dyn Error>> {
     Ok(settings)
 }
 
-fn flags(mut arguments: impl Iterator<Item = String>) -> Result<Flags, Box<dyn Error>> {
-    let mut flags = Flags::default();
-    while let Some(flag) = arguments.next() {
-        let mut value = || arguments.next().ok_or_else(|| format!("{flag} needs a value"));
-        match &*flag {
-            "--config" => {
-                let path = value()?;
-                let config = std::fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
-                flags.config = Some(config);
-            }
-            "--listen" => flags.listen = Some(value()?),
-            "--folder" => flags.folder = Some(value()?.into()),
-            "--audit-log" => flags.audit_log = Some(value()?.into()),
-            "--connect-to" => {
-                let text = value()?;
-                let (host, address) = text
-                    .split_once('=')
-                    .ok_or_else(|| format!("--connect-to {text}: it is HOST=ADDRESS:PORT"))?;
-                let address = address.parse().map_err(|error| format!("--connect-to {text}: {error}"))?;
-                flags.connect_to.push((host.to_owned(), address));
-            }
-            "--trust-root" => flags.trust_roots.push(value()?.into()),
-            "--software" => flags.software = true,
-            "--verify" => flags.verify = true,
-            "--log" => tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init(),
-            _ => {
-                return Err(format!(
-                    "{flag} is none of --config, --listen, --folder, --audit-log, --connect-to, --trust-root, --software, \
-                     --verify and --log"
-                )
-                .into());
-            }
-        }
-    }
-    Ok(flags)
-}
-
-fn parsed(config: &str) -> Result<Settings, Box<dyn Error>> {
-    Ok(toml::from_str(config).map_err(|error| {
+fn parsed(config: &str) -> Result<Settings, String> {
+    toml::from_str(config).map_err(|error| {
         let before = error.span().and_then(|span| config.get(..span.start)).unwrap_or_default();
         format!("line {} of the configuration: {}", before.matches('\n').count() + 1, error.message())
-    })?)
+    })
 }

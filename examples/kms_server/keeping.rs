@@ -1,25 +1,25 @@
 //! What outlives the process: the catalogue, and the key that it is sealed under.
 
 use std::error::Error;
-use std::fs::DirBuilder;
 use std::path::{Path, PathBuf};
 
 use custom_key_store::SealingKey;
 use custom_key_store::audit::{self, AuditErrorKind, AuditLog, AuditSink as _};
-use custom_key_store::catalog::{Ledger, SqliteCatalog};
+use custom_key_store::catalog::{CatalogError, CatalogErrorKind, Ledger, SqliteCatalog};
 
 use crate::config::Settings;
+use crate::made::Made;
 
-pub(crate) async fn ledger(settings: &Settings) -> Result<Ledger, Box<dyn Error>> {
+pub(crate) async fn ledger(settings: &Settings, made: &mut Made) -> Result<Ledger, Box<dyn Error>> {
     let catalog = settings.catalog();
     if settings.verify && !catalog.try_exists()? {
         // Nothing is made where something is to be checked.
         return Err(format!("{}: there is no catalogue to be checked", catalog.display()).into());
     }
-    make_folder(&settings.folder).map_err(|error| format!("{}: {error}", settings.folder.display()))?;
-    let sealer = sealing_key(&settings.sealing_key(), &catalog)?;
+    made.folder(&settings.folder).map_err(|error| format!("{}: {error}", settings.folder.display()))?;
+    let sealer = sealing_key(&settings.sealing_key(), &catalog, made)?;
     let identity = settings.identity()?;
-    let opened = SqliteCatalog::open_or_create(&catalog).await?;
+    let opened = open_or_create(&catalog, made).await?;
     let ledger = Ledger::open_or_create(opened, &sealer, identity.clone()).await?;
     let found = ledger.identity();
     if settings.identity.is_some() && *found != identity {
@@ -77,25 +77,32 @@ fn files_of(path: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// One that is new is known to be this process's.
+async fn open_or_create(path: &Path, made: &mut Made) -> Result<SqliteCatalog, CatalogError> {
+    match SqliteCatalog::create(path).await {
+        Ok(new) => {
+            // With its companions, as far as they are there.
+            for companion in ["", ".lock", "-wal", "-shm"] {
+                let mut name = path.to_owned().into_os_string();
+                name.push(companion);
+                made.file(name);
+            }
+            Ok(new)
+        }
+        Err(error) if error.kind() == CatalogErrorKind::AlreadyExists => SqliteCatalog::open(path).await,
+        Err(error) => Err(error),
+    }
+}
+
 /// A new sealing key is for a new catalogue only: of one that is there it opens nothing.
-fn sealing_key(path: &Path, catalog: &Path) -> Result<SealingKey, Box<dyn Error>> {
+fn sealing_key(path: &Path, catalog: &Path, made: &mut Made) -> Result<SealingKey, Box<dyn Error>> {
     Ok(match SealingKey::from_file(path) {
         // What cannot be looked at may be there.
         Err(error) if error.is_not_found() && matches!(catalog.try_exists(), Ok(false)) => {
-            SealingKey::create_file(path)?
+            let new = SealingKey::create_file(path)?;
+            made.file(path);
+            new
         }
         found => found?,
     })
-}
-
-/// For its owner alone.
-fn make_folder(path: &Path) -> std::io::Result<()> {
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::DirBuilderExt as _;
-        builder.mode(0o700);
-    }
-    builder.create(path)
 }

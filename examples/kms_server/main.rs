@@ -6,11 +6,10 @@
 //! cargo run --example kms_server -- --connect-to proxy.example.com=127.0.0.1:8000 --trust-root xks-data/root.pem
 //! ```
 //!
-//! It says what to put into the environment of a client. With `--log` each request, and what becomes of each connection,
-//! is a line on standard error. Flags that may be given again: `--connect-to HOST=ADDRESS:PORT` and `--trust-root FILE`;
-//! others: `--folder`, `--listen`, `--audit-log FILE`; `--software`, which has every store be one of a key manager in memory
-//! with one key, `usable`; and `--verify`, which checks catalogue and audit log instead of serving anybody. Ctrl-C or SIGTERM ends it: requests in flight are answered, stores say goodbye to their key
-//! managers, and those that were connected are connected again at the next start.
+//! It says what to put into the environment of a client. `--help` lists the flags, which count before the configuration. With
+//! `--log` each request, and what becomes of each connection and why, is a line on standard error. A start that is refused
+//! leaves nothing behind. Ctrl-C or SIGTERM ends it: requests in flight are answered, stores say goodbye to their key managers,
+//! and those that were connected are connected again at the next start.
 //!
 //! All that the configuration can say, with what holds where it is silent:
 //!
@@ -75,7 +74,12 @@
 mod backends;
 mod callers;
 mod config;
+mod flags;
 mod keeping;
+#[path = "../parts/made.rs"]
+mod made;
+#[path = "../parts/shell.rs"]
+mod shell;
 
 use std::error::Error;
 use std::io::ErrorKind;
@@ -83,13 +87,15 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use config::{Limits, Settings, Tls, settings};
+use config::{Limits, Settings, Tls};
 use custom_key_store::RateLimit;
 use custom_key_store::api::{KmsApi, ServeOptions, ServerCertificate, TlsOptions, serve};
 use custom_key_store::audit::{AuditLog, AuditTrail, OnFailure};
 use custom_key_store::catalog::Ledger;
 use custom_key_store::kms::{ConnectionEvent, ConnectionEvents, Driver, Kms};
+use flags::{Flags, HELP};
 use futures::StreamExt as _;
+use made::Made;
 use tokio::net::TcpListener;
 
 #[tokio::main]
@@ -104,10 +110,24 @@ async fn main() -> ExitCode {
     ExitCode::FAILURE
 }
 
+#[expect(
+    clippy::future_not_send,
+    reason = "an error, which need not be sent, is kept while the catalogue is closed"
+)]
 async fn run() -> Result<(), Box<dyn Error>> {
-    let mut settings = settings()?;
+    let flags = Flags::of(std::env::args().skip(1))?;
+    if flags.help {
+        print!("{HELP}");
+        return Ok(());
+    }
+    if flags.log {
+        tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
+    }
+    let settings = config::settings(flags)?;
+    // What has been made is taken away when the catalogue in it is closed.
+    let mut made = Made::default();
     if settings.verify {
-        let ledger = keeping::ledger(&settings).await?;
+        let ledger = keeping::ledger(&settings, &mut made).await?;
         return keeping::verify(&ledger, &settings).await;
     }
     let listener = listen(settings.listen.as_deref()).await?;
@@ -119,11 +139,35 @@ async fn run() -> Result<(), Box<dyn Error>> {
         }
         None => return Err("plain HTTP is for loopback: give a [tls] section".into()),
     };
-    let options = limited(options, &settings.limits);
+    let at =
+        At { url: format!("{scheme}://{address}"), listener, options: limited(options, &settings.limits) };
 
-    let ledger = keeping::ledger(&settings).await?;
-    let (callers, said) = callers::callers(&settings, ledger.identity())?;
-    let (kms, driver) = open(&ledger, &mut settings).await?;
+    let ledger = keeping::ledger(&settings, &mut made).await?;
+    let ended = served(at, &ledger, settings, &mut made).await;
+    let closed = ledger.close().await;
+    println!("ended; {} connections were cut off", ended?);
+    Ok(closed?)
+}
+
+/// Where it serves, and how.
+struct At {
+    url: String,
+    listener: TcpListener,
+    options: ServeOptions,
+}
+
+/// Serves until the process is to end; how many connections were cut off then.
+async fn served(
+    at: At,
+    ledger: &Ledger,
+    mut settings: Settings,
+    made: &mut Made,
+) -> Result<usize, Box<dyn Error>> {
+    let At { url, listener, options } = at;
+    let (callers, said) = callers::callers(&settings, &url, ledger.identity(), made)?;
+    let (kms, driver) = open(ledger, &mut settings).await?;
+    // Its stores are there from here on.
+    made.keep();
     tokio::spawn(log(kms.events()));
     let mut driving = tokio::spawn(driver);
     let mut api = KmsApi::builder(kms.clone(), callers);
@@ -135,14 +179,14 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let stop = stop()?;
     let (serving, handle) = serve(listener, api.build()?, options);
 
-    println!("serving at {scheme}://{address}; files in {}; Ctrl-C ends it", settings.folder.display());
+    println!("serving at {url}; files in {}; Ctrl-C ends it", settings.folder.display());
     if everybody {
         println!("  there are no rules: every caller may do everything");
     }
     for caller in said {
         println!("{caller}");
     }
-    println!("  aws --endpoint-url {scheme}://{address} kms describe-custom-key-stores");
+    println!("  aws kms describe-custom-key-stores");
 
     tokio::spawn(async move {
         stop.await;
@@ -155,9 +199,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     };
     kms.shut_down();
     driving.await?;
-    ledger.close().await?;
-    println!("ended; {} connections were cut off", drained.cut_off);
-    Ok(())
+    Ok(drained.cut_off)
 }
 
 async fn open(ledger: &Ledger, settings: &mut Settings) -> Result<(Kms, Driver), Box<dyn Error>> {
@@ -182,20 +224,33 @@ async fn open(ledger: &Ledger, settings: &mut Settings) -> Result<(Kms, Driver),
     Ok(builder.open().await?)
 }
 
-/// What becomes of connections, as long as there are any.
+/// What becomes of connections, as long as there are any, and of those that fail the whole chain of causes.
 async fn log(mut events: ConnectionEvents) {
-    while let Some(ConnectionEvent { store, name, from, to, code, .. }) = events.next().await {
-        match code {
-            Some(code) => tracing::warn!(%store, %name, %from, %to, %code, "a connection has failed"),
+    while let Some(ConnectionEvent { store, name, from, to, error, .. }) = events.next().await {
+        match error {
+            Some(error) => {
+                let (code, advice) = (error.code(), error.code().advice(None).action);
+                let cause = chain(&error);
+                tracing::warn!(%store, %name, %from, %to, %code, cause, advice, "a connection has failed");
+            }
             None => tracing::info!(%store, %name, %from, %to, "a connection has changed"),
         }
     }
 }
 
+/// An error and what lies beneath it, in one line.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    std::iter::successors(Some(error), |error| (*error).source())
+        .map(|error| error.to_string().replace(char::is_control, " "))
+        .collect::<Vec<_>>()
+        .join(": ")
+}
+
 /// Where it is told, or at a port that is free.
 async fn listen(address: Option<&str>) -> Result<TcpListener, Box<dyn Error>> {
     if let Some(address) = address {
-        return Ok(TcpListener::bind(address).await.map_err(|error| format!("{address}: {error}"))?);
+        let bound = TcpListener::bind(address).await;
+        return Ok(bound.map_err(|error| format!("{address}: {error}; --listen says where else to serve"))?);
     }
     for port in 8080..8090_u16 {
         match TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], port))).await {
@@ -242,6 +297,7 @@ fn limited(mut options: ServeOptions, limits: &Limits) -> ServeOptions {
 fn tls_options(tls: &Tls) -> Result<TlsOptions, Box<dyn Error>> {
     let read =
         |path: &PathBuf| std::fs::read(path).map_err(|error| format!("tls: {}: {error}", path.display()));
-    let certificate = ServerCertificate::from_pem(&read(&tls.certificate)?, &read(&tls.private_key)?)?;
+    let certificate = ServerCertificate::from_pem(&read(&tls.certificate)?, &read(&tls.private_key)?)
+        .map_err(|error| format!("tls: {}: {error}", tls.certificate.display()))?;
     Ok(TlsOptions::new(certificate)?)
 }

@@ -9,8 +9,6 @@ use custom_key_store::xks::Region;
 use custom_key_store::xks::proxy::RateLimit;
 use serde::Deserialize;
 
-use crate::folder;
-
 /// What is served without a file: a key of every kind.
 const DEMO: &str = r#"
 [[tenant]]
@@ -149,35 +147,71 @@ const fn yes() -> bool {
     true
 }
 
-pub(crate) fn settings() -> Result<Settings, Box<dyn Error>> {
-    let (mut config, mut listen, mut folder) = (None, None, None);
-    let mut arguments = std::env::args().skip(1);
-    while let Some(flag) = arguments.next() {
-        let mut value = || arguments.next().ok_or_else(|| format!("{flag} needs a value"));
-        match &*flag {
-            "--config" => {
-                let path = value()?;
-                config = Some(std::fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?);
+/// What the command line can say.
+pub(crate) const HELP: &str = "\
+An external key store proxy: software keys, or those of an HSM, for AWS KMS or for examples/kms_server.
+
+Usage: cargo run --example xks_proxy -- [FLAG]...
+
+  --config FILE          the configuration, in TOML; the top of examples/xks_proxy/main.rs says what it can hold
+                         [default: one path, /kms/xks/v1, with five software keys]
+  --listen ADDRESS:PORT  where to serve; port 0 is any that is free [default: 127.0.0.1:8000]
+  --folder FOLDER        serves HTTPS, and keeps certificate, credential and keys in there; made if it is not there;
+                         not with --config [default: plain HTTP, a new credential and new keys at each start]
+  --log                  each request is a line on standard error
+  --help                 this
+
+How much there may be: connections of 128 from each address and of 1024 from all; requests as many as come. The
+configuration can change that. Ctrl-C ends it.
+";
+
+/// What flags say.
+#[derive(Default)]
+pub(crate) struct Flags {
+    pub(crate) help: bool,
+    config: Option<String>,
+    listen: Option<String>,
+    pub(crate) folder: Option<PathBuf>,
+    pub(crate) log: bool,
+}
+
+impl Flags {
+    pub(crate) fn of(arguments: impl Iterator<Item = String>) -> Result<Self, Box<dyn Error>> {
+        Self::parse(arguments).map_err(|error| format!("{error}; --help says what there is").into())
+    }
+
+    fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
+        let mut flags = Self::default();
+        while let Some(flag) = arguments.next() {
+            let mut value = || arguments.next().ok_or_else(|| format!("{flag} needs a value"));
+            match &*flag {
+                "--help" | "-h" => flags.help = true,
+                "--config" => flags.config = Some(value()?),
+                "--listen" => flags.listen = Some(value()?),
+                "--folder" => flags.folder = Some(PathBuf::from(value()?)),
+                "--log" => flags.log = true,
+                _ => return Err(format!("{flag} is no flag")),
             }
-            "--listen" => listen = Some(value()?),
-            "--folder" => folder = Some(PathBuf::from(value()?)),
-            "--log" => tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init(),
-            _ => return Err(format!("{flag} is none of --config, --folder, --listen and --log").into()),
         }
+        if flags.config.is_some() && flags.folder.is_some() {
+            return Err("--config says itself where its files are, and takes no --folder".to_owned());
+        }
+        Ok(flags)
     }
-    if config.is_some() && folder.is_some() {
-        return Err("--config says itself where its files are: it takes no --folder".into());
-    }
-    let config = config.unwrap_or_else(|| DEMO.to_owned());
+}
+
+/// What the configuration says, as far as no flag says something else.
+pub(crate) fn settings(flags: Flags) -> Result<Settings, Box<dyn Error>> {
+    let config = match &flags.config {
+        Some(path) => std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?,
+        None => DEMO.to_owned(),
+    };
     let mut settings: Settings = toml::from_str(&config).map_err(|error| {
         // The error itself would show the line, and with it the bytes of a key.
         let before = error.span().and_then(|span| config.get(..span.start)).unwrap_or_default();
         format!("line {} of the configuration: {}", before.matches('\n').count() + 1, error.message())
     })?;
-    settings.listen = listen.unwrap_or(settings.listen);
-    if let Some(folder) = &folder {
-        folder::keep_in(folder, &mut settings)?;
-    }
-    settings.folder = folder;
+    settings.listen = flags.listen.unwrap_or(settings.listen);
+    settings.folder = flags.folder;
     Ok(settings)
 }

@@ -10,22 +10,26 @@ use std::path::Path;
 use custom_key_store::backend::XksProxyCredential;
 
 use crate::config::{Settings, Tls};
+use crate::made::Made;
 
 /// What the certificate says. Who connects has to be told where that is.
 pub(crate) const HOST: &str = "proxy.example.com";
 
 /// Has everything that the first tenant, and the server, need be in this folder.
-pub(crate) fn keep_in(folder: &Path, settings: &mut Settings) -> Result<(), Box<dyn Error>> {
+pub(crate) fn keep_in(folder: &Path, settings: &mut Settings, made: &mut Made) -> Result<(), Box<dyn Error>> {
     let shown = |error| format!("{}: {error}", folder.display());
-    fs::create_dir_all(folder).map_err(shown)?;
+    made.folder(folder).map_err(shown)?;
     let (certificate, private_key) = (folder.join("proxy.pem"), folder.join("proxy.key"));
     let root = folder.join("root.pem");
     // The one that is written last: without it, what there is was begun and not finished.
     if !root.try_exists().map_err(shown)? {
-        let made = Certificate::make()?;
-        write(&private_key, &made.private_key).map_err(shown)?;
-        write(&certificate, &made.chain).map_err(shown)?;
-        write(&root, &made.root).map_err(shown)?;
+        let new = Certificate::make()?;
+        for (path, content) in
+            [(&private_key, &new.private_key), (&certificate, &new.chain), (&root, &new.root)]
+        {
+            write(path, content).map_err(shown)?;
+            made.file(path);
+        }
     }
     settings.tls = Some(Tls { certificate, private_key, client_roots: None, client_subject: None });
     settings.sealing_key = Some(folder.join("sealing.key"));
@@ -33,6 +37,7 @@ pub(crate) fn keep_in(folder: &Path, settings: &mut Settings) -> Result<(), Box<
         let file = folder.join("store.json");
         if !file.try_exists().map_err(shown)? {
             write(&file, &store_file(tenant.path.as_str())?).map_err(shown)?;
+            made.file(&file);
         }
         tenant.credentials = vec![file];
         tenant.keys_file = Some(folder.join("keys.sealed"));

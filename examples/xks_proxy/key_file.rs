@@ -11,6 +11,8 @@ use custom_key_store::backend::BackingKeyId;
 use custom_key_store::backend::software::SoftwareKey;
 use custom_key_store::{Sealer as _, SealingKey, SecretBytes};
 
+use crate::made::Made;
+
 const KEY_LEN: usize = 32;
 
 /// The bytes of keys by their ids. What is added is kept when it is saved.
@@ -52,10 +54,11 @@ impl KeyFile {
     }
 
     /// Puts the file in the place of the old one, in one step; nothing if it is as it was.
-    pub(crate) async fn save(&self) -> Result<(), Box<dyn Error>> {
+    pub(crate) async fn save(&self, made: &mut Made) -> Result<(), Box<dyn Error>> {
         if !self.changed {
             return Ok(());
         }
+        let is_new = !self.path.try_exists().map_err(|error| shown(&self.path, &error))?;
         let content = encode(&self.keys);
         let sealed = self.sealer.seal(self.purpose.as_bytes(), content.expose()).await?;
         let mut new = self.path.clone().into_os_string();
@@ -68,7 +71,11 @@ impl KeyFile {
             fs::rename(&new, &self.path)?;
             sync_directory(&self.path)
         })();
-        written.map_err(|error| shown(&self.path, &error).into())
+        written.map_err(|error| shown(&self.path, &error))?;
+        if is_new {
+            made.file(&self.path);
+        }
+        Ok(())
     }
 }
 
@@ -76,11 +83,14 @@ impl KeyFile {
 pub(crate) fn sealing_key<'a>(
     path: &Path,
     mut files: impl Iterator<Item = &'a Path>,
+    made: &mut Made,
 ) -> Result<SealingKey, Box<dyn Error>> {
     let opened = match SealingKey::from_file(path) {
         // What cannot be looked at may be there.
         Err(error) if error.is_not_found() && files.all(|file| matches!(file.try_exists(), Ok(false))) => {
-            SealingKey::create_file(path)
+            let new = SealingKey::create_file(path)?;
+            made.file(path);
+            Ok(new)
         }
         opened => opened,
     };

@@ -11,7 +11,8 @@
 //! proxy, its credential among it; and what the proxy itself needs to be the same at its next start: `proxy.pem`, `proxy.key`,
 //! `keys.sealed` and `sealing.key`.
 //!
-//! With `--log` each request is a line on standard error. Software keys live in the memory of this process, where an HSM
+//! `--help` lists the flags. A start that is refused leaves nothing behind. With `--log` each request is a line on standard
+//! error. Software keys live in the memory of this process, where an HSM
 //! would keep them to itself: a key manager to test with. They are gone when the process ends, unless they are kept in a
 //! sealed file. All that the configuration can say, with what holds where it is silent:
 //!
@@ -61,6 +62,10 @@
 mod config;
 mod folder;
 mod key_file;
+#[path = "../parts/made.rs"]
+mod made;
+#[path = "../parts/shell.rs"]
+mod shell;
 mod tenant;
 
 use std::error::Error;
@@ -68,12 +73,13 @@ use std::fmt::{self, Display};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use config::{Limits, Tls, settings};
+use config::{Flags, HELP, Limits, Tls};
 use custom_key_store::backend::UriPath;
 use custom_key_store::xks::proxy::{
     ClientIdentity, Proxy, ServeOptions, ServerCertificate, TlsOptions, serve,
 };
 use key_file::sealing_key;
+use made::Made;
 use tenant::tenant_of;
 use tokio::net::TcpListener;
 
@@ -90,8 +96,22 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<(), Box<dyn Error>> {
-    let settings = settings()?;
-    let listener = TcpListener::bind(&settings.listen).await?;
+    let flags = Flags::of(std::env::args().skip(1))?;
+    if flags.help {
+        print!("{HELP}");
+        return Ok(());
+    }
+    if flags.log {
+        tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
+    }
+    let mut settings = config::settings(flags)?;
+    let bound = TcpListener::bind(&settings.listen).await;
+    let listener =
+        bound.map_err(|error| format!("{}: {error}; --listen says where else to serve", settings.listen))?;
+    let mut made = Made::default();
+    if let Some(folder) = settings.folder.clone() {
+        folder::keep_in(&folder, &mut settings, &mut made)?;
+    }
     let address = listener.local_addr()?;
     let (scheme, options) = match settings.tls {
         Some(tls) => ("https", ServeOptions::https(tls_options(&tls)?)),
@@ -108,7 +128,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     }
     let files = || settings.tenant.iter().filter_map(|tenant| tenant.keys_file.as_deref());
     let sealer = match &settings.sealing_key {
-        Some(path) if files().next().is_some() => Some(sealing_key(path, files())?),
+        Some(path) if files().next().is_some() => Some(sealing_key(path, files(), &mut made)?),
         _ => None,
     };
     for tenant in settings.tenant {
@@ -117,10 +137,11 @@ async fn run() -> Result<(), Box<dyn Error>> {
             None => format!("{scheme}://{address}"),
             Some(folder) => folder::curl_base(folder, address),
         };
-        let made = tenant_of(tenant, sealer.clone(), &base).await;
-        builder = builder.tenant(made.map_err(|error| InTenant { path, error })?);
+        let tenant = tenant_of(tenant, sealer.clone(), &base, &mut made).await;
+        builder = builder.tenant(tenant.map_err(|error| InTenant { path, error })?);
     }
     let (serving, handle) = serve(listener, builder.build()?, options);
+    made.keep();
     println!(
         "serving at {scheme}://{address}; for load balancers GET {scheme}://{address}/ping; Ctrl-C ends it"
     );
@@ -128,7 +149,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
         println!(
             "  cargo run --example kms_server -- --connect-to {}={address} --trust-root {}",
             folder::HOST,
-            folder.join("root.pem").display()
+            shell::word(&folder.join("root.pem"))
         );
     }
     tokio::spawn(async move {
@@ -173,7 +194,8 @@ fn limited(mut options: ServeOptions, limits: &Limits) -> ServeOptions {
 fn tls_options(tls: &Tls) -> Result<TlsOptions, Box<dyn Error>> {
     let read =
         |path: &PathBuf| std::fs::read(path).map_err(|error| format!("tls: {}: {error}", path.display()));
-    let certificate = ServerCertificate::from_pem(&read(&tls.certificate)?, &read(&tls.private_key)?)?;
+    let certificate = ServerCertificate::from_pem(&read(&tls.certificate)?, &read(&tls.private_key)?)
+        .map_err(|error| format!("tls: {}: {error}", tls.certificate.display()))?;
     match (&tls.client_roots, &tls.client_subject) {
         (None, None) => Ok(TlsOptions::new(certificate)?),
         (Some(roots), Some(subject)) => {

@@ -19,16 +19,18 @@ use custom_key_store::xks::proxy::{KeyGrant, Tenant};
 
 use crate::config::{Credential, CredentialFile, Key, KeysBy, Pkcs11, TenantSettings};
 use crate::key_file::KeyFile;
+use crate::made::Made;
 
 /// A tenant with a key manager of its own, and how to reach it.
 pub(crate) async fn tenant_of(
     settings: TenantSettings,
     sealer: Option<SealingKey>,
     base: &str,
+    made: &mut Made,
 ) -> Result<Tenant, Box<dyn Error>> {
     let (connection, probe) = match &settings.pkcs11 {
         Some(token) => (in_token(token, &settings).await?, token.health_key.clone()),
-        None => in_memory(&settings, sealer).await?,
+        None => in_memory(&settings, sealer, made).await?,
     };
     let described = match &settings.pkcs11 {
         Some(token) => describe(token, &settings.key, &*connection).await?,
@@ -77,11 +79,12 @@ pub(crate) async fn tenant_of(
 async fn in_memory(
     settings: &TenantSettings,
     sealer: Option<SealingKey>,
+    made: &mut Made,
 ) -> Result<(Arc<dyn Connection>, Option<BackingKeyId>), Box<dyn Error>> {
     let manager = KeyManager::new();
     let probe = BackingKeyId::new("health-probe")?;
     manager.create_key(probe.clone());
-    load_keys(&manager, settings, sealer).await?;
+    load_keys(&manager, settings, sealer, made).await?;
     Ok((connected(&manager).await?, Some(probe)))
 }
 
@@ -161,6 +164,7 @@ async fn load_keys(
     manager: &KeyManager,
     settings: &TenantSettings,
     sealer: Option<SealingKey>,
+    made: &mut Made,
 ) -> Result<(), Box<dyn Error>> {
     let mut file = match (&settings.keys_file, sealer) {
         (None, _) => None,
@@ -168,16 +172,16 @@ async fn load_keys(
         (Some(path), Some(sealer)) => Some(KeyFile::open(path, sealer, settings.path.as_str()).await?),
     };
     for key in &settings.key {
-        let made = match (&key.bytes, &mut file) {
+        let loaded = match (&key.bytes, &mut file) {
             (Some(hex), _) => SoftwareKey::from_bytes(&bytes_of(hex)?),
             (None, Some(file)) => file.key(&key.id).await?,
             (None, None) => SoftwareKey::generate(),
         };
-        manager.insert_key(key.id.clone(), with_usages(made, key)?);
+        manager.insert_key(key.id.clone(), with_usages(loaded, key)?);
     }
     match file {
         // Before anything is encrypted under a key that would be lost.
-        Some(file) => file.save().await,
+        Some(file) => file.save(made).await,
         None => Ok(()),
     }
 }

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use futures_util::Stream;
 
-use crate::backend::{ConnectionErrorCode, StoreName};
+use crate::backend::{ConnectionError, ConnectionErrorCode, StoreName};
 use crate::store::ConnectionState;
 use crate::store_id::StoreId;
 
@@ -17,7 +17,9 @@ use crate::store_id::StoreId;
 const BACKLOG: usize = 4096;
 
 /// A custom key store went from one connection state to another.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// Two are equal that say the same of the same store, whatever else the [errors](Self::error) of the two hold.
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ConnectionEvent {
     /// The store.
@@ -30,11 +32,25 @@ pub struct ConnectionEvent {
     pub to: ConnectionState,
     /// Why it failed, where it did.
     pub code: Option<ConnectionErrorCode>,
+    /// The same with what was found and what lies beneath it, for the log of whoever operates this: its text and its chain of
+    /// [sources](std::error::Error::source) say what those who call are not told. It holds no secret. A store that had failed
+    /// before a restart has its code alone.
+    pub error: Option<ConnectionError>,
     /// When.
     pub time: SystemTime,
     /// How many events before this one were lost, since nobody took them: more than 4,096 were waiting.
     pub missed: u64,
 }
+
+impl PartialEq for ConnectionEvent {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { store, name, from, to, code, error: _, time, missed } = self;
+        (store, name, from, to) == (&other.store, &other.name, &other.from, &other.to)
+            && (code, time, missed) == (&other.code, &other.time, &other.missed)
+    }
+}
+
+impl Eq for ConnectionEvent {}
 
 /// The events of connections, from the moment at which it was made by [`Kms::events`](super::Kms::events). Ends with the
 /// driver.

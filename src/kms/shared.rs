@@ -266,8 +266,9 @@ impl Shared {
         let Moved { from, to, code } = moved;
         let (id, time) = (store.id(), self.clock().wall());
         self.trail.moved(id, moved, time);
+        let error = store.connection_error().cloned();
         let (store, name) = (id.clone(), store.name().clone());
-        self.events.tell(&ConnectionEvent { store, name, from, to, code, time, missed: 0 })
+        self.events.tell(&ConnectionEvent { store, name, from, to, code, error, time, missed: 0 })
     }
 
     /// What is said of a store that is not here any more.

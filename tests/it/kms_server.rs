@@ -7,3 +7,4 @@
 mod caller;
 mod kills;
 mod server;
+mod starting;

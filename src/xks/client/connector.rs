@@ -67,22 +67,18 @@ impl Connector {
         Handle::try_current().map_err(Failure::no_runtime)?;
         self.counters.connection_opens();
         let stream = match &self.reach {
-            Reach::PlainOnLoopback(address) => {
-                Stream::Plain(TcpStream::connect(address).await.map_err(Failure::unconnected)?)
-            }
+            Reach::PlainOnLoopback(address) => Stream::Plain(connect(*address).await?),
             Reach::Tls { config, dial, public_only } => {
                 let tcp = self.dial(*dial, *public_only).await?;
                 Stream::Tls(Box::new(self.secure(Arc::clone(config), tcp).await?))
             }
         };
-        // A request is written at once and waited for: there is nothing to coalesce.
-        stream.tcp().set_nodelay(true).map_err(Failure::unconnected)?;
         Ok(Wire { stream, heard: Arc::new(AtomicBool::new(false)) })
     }
 
     async fn dial(&self, address: Option<SocketAddr>, public_only: bool) -> Result<TcpStream, Failure> {
         if let Some(address) = address {
-            return TcpStream::connect(address).await.map_err(Failure::unconnected);
+            return connect(address).await;
         }
         let host = self.endpoint.host().to_owned();
         let look_up = move || (host, PORT).to_socket_addrs().map(Iterator::collect);
@@ -111,16 +107,26 @@ impl Connector {
     }
 }
 
+async fn connect(address: SocketAddr) -> Result<TcpStream, Failure> {
+    let connected = async {
+        let stream = TcpStream::connect(address).await?;
+        // A request is written at once and waited for: there is nothing to coalesce.
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    };
+    connected.await.map_err(|error| Failure::unconnected(address, error))
+}
+
 /// Connects to the addresses of one host, each with a head start before the next is tried too: a machine whose IPv6
 /// leads nowhere would otherwise use up every deadline with the first.
 async fn first_to_connect(addresses: impl Iterator<Item = SocketAddr>) -> Result<TcpStream, Failure> {
     let mut attempts = FuturesUnordered::new();
     let mut last = Failure::unresolved(io::Error::from(io::ErrorKind::NotFound));
     for address in addresses {
-        attempts.push(TcpStream::connect(address));
+        attempts.push(connect(address));
         match tokio::time::timeout(HEAD_START, attempts.next()).await {
             Ok(Some(Ok(stream))) => return Ok(stream),
-            Ok(Some(Err(error))) => last = Failure::unconnected(error),
+            Ok(Some(Err(failure))) => last = failure,
             Ok(None) | Err(_) => {}
         }
     }
@@ -128,7 +134,7 @@ async fn first_to_connect(addresses: impl Iterator<Item = SocketAddr>) -> Result
     while let Some(attempt) = attempts.next().await {
         match attempt {
             Ok(stream) => return Ok(stream),
-            Err(error) => last = Failure::unconnected(error),
+            Err(failure) => last = failure,
         }
     }
     Err(last)
@@ -143,15 +149,6 @@ pub(super) struct Wire {
 enum Stream {
     Tls(Box<TlsStream<TcpStream>>),
     Plain(TcpStream),
-}
-
-impl Stream {
-    fn tcp(&self) -> &TcpStream {
-        match self {
-            Self::Tls(tls) => tls.get_ref().0,
-            Self::Plain(tcp) => tcp,
-        }
-    }
 }
 
 impl Wire {

@@ -2,7 +2,7 @@
 
 use std::error::Error as StdError;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use tokio::runtime::TryCurrentError;
 
@@ -16,6 +16,14 @@ pub(super) struct Failure {
     /// Whether the connection broke with no byte of an answer read: the only case in which trying once more may help
     /// at once. (That it is harmless follows from the four operations, which can all be repeated.)
     broken_unheard: bool,
+}
+
+/// The address that was tried.
+#[derive(Debug, thiserror::Error)]
+#[error("from here to {address}")]
+struct Unconnected {
+    address: SocketAddr,
+    source: io::Error,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -55,10 +63,10 @@ impl Failure {
         Self::new(BackendError::new(kind).with_detail(detail).with_source(NotPublic(address)))
     }
 
-    /// No TCP connection (XKS-C-66).
-    pub(super) fn unconnected(error: io::Error) -> Self {
-        let kind = BackendErrorKind::Unreachable;
-        Self::new(BackendError::new(kind).with_detail("no TCP connection could be made").with_source(error))
+    /// No TCP connection (XKS-C-66). To which address is in the source alone, as above.
+    pub(super) fn unconnected(address: SocketAddr, source: io::Error) -> Self {
+        let (kind, beneath) = (BackendErrorKind::Unreachable, Unconnected { address, source });
+        Self::new(BackendError::new(kind).with_detail("no TCP connection could be made").with_source(beneath))
     }
 
     /// A TCP connection, but no TLS session on it (XKS-C-66).

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use custom_key_store::backend::software::{Fault, KeyManager, Method};
-use custom_key_store::backend::{Change, ConnectionErrorCode, StoreName};
+use custom_key_store::backend::{BackendErrorKind, Change, ConnectionErrorCode, StoreName};
 use custom_key_store::clock::ManualClock;
 use custom_key_store::kms::{ConnectionEvent, ConnectionEvents, Kms};
 use custom_key_store::{ConnectionState, StoreId};
@@ -67,6 +67,41 @@ fn each_event_says_which_store_went_from_where_to_where_when_and_why() {
             expect(62, Disconnected, Connecting, None, "renamed").await;
         })
         .await;
+    });
+}
+
+/// What a caller is not told, and the operator's log needs.
+#[test]
+fn a_connection_that_failed_says_to_whoever_listens_what_was_found_and_holds_no_secret() {
+    run(|kms, manager| async move {
+        let id = kms.create_custom_key_store(external("root")).await.unwrap();
+        let mut events = kms.events();
+        manager.inject(Method::Connect, Fault::Fail(BackendErrorKind::Unreachable));
+        kms.connect_custom_key_store(&id).await.unwrap();
+        until(&kms, &id, Failed).await;
+        let [begun, failed] = &told(&mut events)[..] else { panic!("not two events") };
+        assert!(begun.error.is_none() && begun.code.is_none());
+        let error = failed.error.as_ref().unwrap();
+        assert_eq!(Some(error.code()), failed.code);
+        let said: Vec<_> =
+            std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source())
+                .map(ToString::to_string)
+                .collect();
+        assert!(said[0].contains("scripted") && said[1].contains("cannot be reached"), "{said:?}");
+        let all = format!("{failed:?} {said:?}");
+        assert!(!all.contains("sssss") && !all.contains("correcthorse"), "{all}");
+
+        // Equality goes by what happened, and not by how it is told.
+        let mut short = failed.clone();
+        short.error = None;
+        assert_eq!(short, *failed);
+        short.code = None;
+        assert_ne!(short, *failed);
+
+        // Nothing is left over from it.
+        kms.disconnect_custom_key_store(&id).await.unwrap();
+        until(&kms, &id, Disconnected).await;
+        assert!(told(&mut events).iter().all(|event| event.error.is_none()));
     });
 }
 

@@ -189,19 +189,27 @@ pub(super) fn spawn(place: &Place) -> (Child, Lines) {
 }
 
 /// The example, built now if it is not, or is of before a change.
-fn program() -> &'static Path {
+pub(super) fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        // .../debug/deps/it-0123
-        let this = env::current_exe().unwrap();
-        let profile = this.parent().and_then(Path::parent).unwrap();
-        let mut build = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        build.args(["build", "--quiet", "--locked", "--example", "kms_server"]);
-        build.current_dir(env!("CARGO_MANIFEST_DIR")).arg("--target-dir").arg(profile.parent().unwrap());
-        if profile.ends_with("release") {
-            build.arg("--release");
-        }
-        assert!(build.status().unwrap().success(), "the example kms_server does not build");
-        profile.join("examples/kms_server")
-    })
+    PROGRAM.get_or_init(|| built("kms_server"))
+}
+
+/// The proxy that is an example too.
+pub(super) fn proxy_program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| built("xks_proxy"))
+}
+
+fn built(example: &str) -> PathBuf {
+    // .../debug/deps/it-0123
+    let this = env::current_exe().unwrap();
+    let profile = this.parent().and_then(Path::parent).unwrap();
+    let mut build = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    build.args(["build", "--quiet", "--locked", "--example", example]);
+    build.current_dir(env!("CARGO_MANIFEST_DIR")).arg("--target-dir").arg(profile.parent().unwrap());
+    if profile.ends_with("release") {
+        build.arg("--release");
+    }
+    assert!(build.status().unwrap().success(), "the example {example} does not build");
+    profile.join("examples").join(example)
 }
