@@ -92,14 +92,21 @@
 //! sent, what the caller is not told of its reason, and the time taken. Never a plaintext, a ciphertext, a body, a secret, a
 //! signature or an `Authorization` header. What comes from the caller is cut and escaped, so that it cannot forge a line.
 //!
+//! # What it leaves in the audit trail
+//!
+//! What [`Kms`] refuses, [`Kms`] writes down. What is refused before, to a caller whose signature was right (steps 5 and 6), is
+//! a line too: who, which operation, the request id, the name of the error and its message, and nothing of the body. Such lines
+//! cost whoever causes them nothing, so that there is a [limit](crate::kms::KmsBuilder::audit_refusals) for each principal,
+//! beyond which they are counted. Requests of which nobody knows who sent them (steps 1 to 4) are counted alone, by the names of
+//! the errors: without a key nobody can fill the medium of the trail. A count is a line `CountRefusedCalls`, at most one a
+//! minute for each principal and one for all who are unknown; the access log has each request.
+//!
 //! # What it does not do
 //!
 //! - **Prevent a replay** within the five minutes for which a signature holds, as AWS does not: two honest requests of one
 //!   second have the same signature in several SDKs. What is older is refused, and so is what comes from the future.
 //! - **Decide who may do what.** [`Kms`] does; without [rules](crate::kms::Rules) every caller is an administrator, of which
 //!   [`build`](KmsApiBuilder::build) warns.
-//! - **Write what it refuses itself into the audit trail** (steps 1 to 6): who it is from is not known, or nothing was asked
-//!   that could be named. The access log has it.
 //! - **Wipe what is not its own**: the buffers of HTTP, TLS and the operating system carry plaintexts too.
 //! - **Withstand a crowd**: limits of rate and of connections are for each peer, what all peers share is bounded and can be
 //!   used up by many of them. Keeping strangers out is the network's affair, or that of mutual TLS, which comes before HTTP.

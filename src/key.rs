@@ -13,6 +13,7 @@ pub use create::NewKey;
 
 mod deletion;
 pub use deletion::DeletionReport;
+pub(crate) use deletion::InCluster;
 
 mod id;
 pub use id::{KeyArn, KeyId};
@@ -40,6 +41,7 @@ mod state;
 pub use state::{KeyOrigin, KeyState};
 
 mod tags;
+pub(crate) use tags::MAX_TAGS;
 
 mod value;
 pub use value::{AliasName, KeyText, TagKey, TagValue};

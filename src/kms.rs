@@ -98,6 +98,7 @@ mod key_ref;
 mod keys;
 mod mapping;
 mod open;
+mod refusals;
 mod request;
 mod rules;
 mod secret;
@@ -127,6 +128,8 @@ pub use request::{
     GeneratedDataKey, ReEncrypt, ReEncrypted, ScheduledDeletion, StoreSecret,
 };
 pub use rules::{AuthorizationRequest, Authorizer, Decision, InvalidRule, Rule, Rules};
+#[cfg(feature = "kms-api")]
+pub(crate) use trail::RefusedRequest;
 
 use std::fmt;
 use std::sync::Arc;
@@ -195,6 +198,12 @@ impl Kms {
     /// What becomes of connections from now on.
     pub fn events(&self) -> ConnectionEvents {
         self.shared.events.listen()
+    }
+
+    /// Has the audit trail know of a request that was refused before it came to a call. Never waits.
+    #[cfg(feature = "kms-api")]
+    pub(crate) fn refused(&self, request: &RefusedRequest<'_>) {
+        self.shared.trail.refused(request);
     }
 
     /// Refuses every call from now on, as `KMSInternalException`, and has the driver bring everything to its end. The order of

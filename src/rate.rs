@@ -101,6 +101,11 @@ impl Bucket {
         })
     }
 
+    /// Whether all may come at once that ever may.
+    pub(crate) fn is_whole(&self, now: u64) -> bool {
+        self.0.load(Ordering::Relaxed) <= now
+    }
+
     /// Takes a request if the state does not go beyond `bound` by it, whatever the time.
     fn take_up_to(&self, bound: u64, limit: RateLimit) -> bool {
         self.advance(|due| Some(due.saturating_add(limit.interval)).filter(|due| *due <= bound)).is_some()

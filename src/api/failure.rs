@@ -14,6 +14,8 @@ pub(super) struct Failure {
     pub(super) reason: Option<String>,
     /// Whether the connection is of no more use, as the rest of a body is in the way.
     pub(super) hang_up: bool,
+    /// Whether the audit trail knows of it.
+    pub(super) is_audited: bool,
 }
 
 /// What a failure is called.
@@ -66,7 +68,7 @@ impl Failure {
 
     #[cold]
     pub(super) fn named(name: Name, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { name, message: message.into(), reason: None, hang_up: false }
+        Self { name, message: message.into(), reason: None, hang_up: false, is_audited: false }
     }
 
     pub(super) fn serialization(message: impl Into<Cow<'static, str>>) -> Self {
@@ -115,6 +117,6 @@ impl From<KmsError> for Failure {
             None => error.message().to_owned(),
             Some(advice) => format!("{}; {advice}", error.message()),
         };
-        Self { reason, ..Self::new(error.exception(), message) }
+        Self { reason, is_audited: error.is_audited(), ..Self::new(error.exception(), message) }
     }
 }

@@ -10,7 +10,7 @@ use super::Peer;
 use super::failure::{Failure, Name};
 use crate::backend::RequestId;
 use crate::clock::Clock;
-use crate::kms::Exception;
+use crate::kms::{Exception, RefusedRequest};
 use crate::serve::log::{clean, listening, micros};
 use crate::sigv4::claimed_access_key_id;
 
@@ -62,6 +62,18 @@ impl<'a> Record<'a> {
     /// Who has signed.
     pub(super) fn principal(&mut self, principal: &Arc<str>) {
         self.principal = Some(Arc::clone(principal));
+    }
+
+    /// What the audit trail is to know of it, when it was refused before any call.
+    pub(super) fn refused<'r>(&'r self, failure: &'r Failure) -> RefusedRequest<'r> {
+        RefusedRequest {
+            request_id: self.request_id,
+            principal: self.principal.as_ref(),
+            source_address: self.peer.map(|Peer(peer)| peer.ip()),
+            operation: self.operation,
+            error: failure.name.as_str(),
+            message: &failure.message,
+        }
     }
 
     pub(super) fn succeeded(mut self) {

@@ -52,6 +52,9 @@ where
             answer::success(body, &request_id)
         }
         Err(failure) => {
+            if !failure.is_audited {
+                shared.kms.refused(&record.refused(&failure));
+            }
             record.failed(&failure);
             answer::failure(&failure, &request_id)
         }

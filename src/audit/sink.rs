@@ -13,7 +13,8 @@ use super::record::AuditRecord;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum OnFailure {
-    /// They are refused, before anything has happened, until it takes lines again.
+    /// They are refused, before anything has happened, until it takes lines again. But for those that
+    /// [go on in any case](super::AuditTrail::begin_regardless).
     #[default]
     Refuse,
     /// They go on. How many lines are lost is written into the trail as soon as it takes lines again.

@@ -17,7 +17,8 @@ use crate::backend::Operation;
 /// # How an operation is written down
 ///
 /// It [begins](Self::begin) before anything happens, which is refused if its line could not be taken and operations are
-/// to be refused then; and at its end, however it ends, its record goes to the [`AuditEntry`] that it was given.
+/// to be refused then; and at its end, however it ends, its record goes to the [`AuditEntry`] that it was given. What takes
+/// the use of keys away [goes on in any case](Self::begin_regardless).
 #[derive(Clone)]
 pub struct AuditTrail(Arc<Inner>);
 
@@ -75,9 +76,10 @@ impl AuditTrail {
     ///
     /// Under [`Refuse`](OnFailure::Refuse), why the sink cannot take its line: refuse the operation.
     pub fn begin(&self) -> Result<AuditEntry<'_>, AuditError> {
-        match (self.0.sink.reserve(self.0.on_failure), self.0.on_failure) {
-            (Ok(()), _) => Ok(AuditEntry { trail: self, reserved: true }),
-            (Err(_), OnFailure::Continue) => Ok(AuditEntry { trail: self, reserved: false }),
+        let on_failure = self.0.on_failure;
+        match (self.0.sink.reserve(on_failure), on_failure) {
+            (Ok(()), _) => Ok(AuditEntry { trail: self, reserved: true, on_failure }),
+            (Err(_), OnFailure::Continue) => Ok(AuditEntry { trail: self, reserved: false, on_failure }),
             (Err(error), OnFailure::Refuse) => {
                 self.0.refused.add();
                 Err(error)
@@ -85,11 +87,27 @@ impl AuditTrail {
         }
     }
 
+    /// An operation is about to begin that must not wait for the audit trail, such as the disconnect of a store: it goes on
+    /// as under [`Continue`](OnFailure::Continue), whatever becomes of others. A line of it that is lost is counted.
+    pub fn begin_regardless(&self) -> AuditEntry<'_> {
+        let on_failure = OnFailure::Continue;
+        AuditEntry { trail: self, reserved: self.0.sink.reserve(on_failure).is_ok(), on_failure }
+    }
+
     /// Something has happened that nobody could have refused, such as the end of an attempt to connect.
     pub fn event(&self, record: AuditRecord) {
         // Kept as long as there is room, whatever becomes of operations.
-        let reserved = self.0.sink.reserve(OnFailure::Continue).is_ok();
-        AuditEntry { trail: self, reserved }.enqueue(record);
+        self.begin_regardless().enqueue(record);
+    }
+
+    /// Takes a line that can wait, unless it has no place for it now: then it is for whoever offers it to keep.
+    pub(crate) fn offer(&self, record: AuditRecord) -> bool {
+        let entry = self.begin_regardless();
+        let has_place = entry.reserved;
+        if has_place {
+            entry.enqueue(record);
+        }
+        has_place
     }
 
     /// How many lines were lost since it was made: the sink had no place for them, or was closed.
@@ -175,6 +193,8 @@ const LOST: &str = "LoseAuditLines";
 pub struct AuditEntry<'a> {
     trail: &'a AuditTrail,
     reserved: bool,
+    /// Of this operation.
+    on_failure: OnFailure,
 }
 
 impl AuditEntry<'_> {
@@ -197,13 +217,14 @@ impl AuditEntry<'_> {
     /// # Errors
     ///
     /// Under [`Refuse`](OnFailure::Refuse), why it is not durable, though it may still become so: what the operation did
-    /// is done. Under [`Continue`](OnFailure::Continue) none.
+    /// is done. Under [`Continue`](OnFailure::Continue), and of one that was [begun regardless](AuditTrail::begin_regardless),
+    /// none.
     ///
     /// # Cancel safety
     ///
     /// Once it was polled, the record is written though the future be dropped.
     pub async fn write(mut self, record: AuditRecord) -> Result<(), AuditError> {
-        let Inner { sink, lost, on_failure, .. } = &*self.trail.0;
+        let Inner { sink, lost, .. } = &*self.trail.0;
         if !mem::take(&mut self.reserved) {
             lost.add();
             return Ok(());
@@ -217,7 +238,7 @@ impl AuditEntry<'_> {
         {
             lost.add();
         }
-        match on_failure {
+        match self.on_failure {
             OnFailure::Refuse => written,
             OnFailure::Continue => Ok(()),
         }

@@ -64,6 +64,11 @@ impl NewKey {
         check_tags(&self.tags, self.tags.len())
     }
 
+    /// What the key is for, and its tags.
+    pub(crate) fn labels(&self) -> (&KeyText, &[(TagKey, TagValue)]) {
+        (&self.description, &self.tags)
+    }
+
     /// The key of the external key manager, if it is to refer to one.
     pub(crate) const fn external_key(&self) -> Option<&BackingKeyId> {
         self.external.as_ref()

@@ -65,8 +65,49 @@ pub struct DeletionReport {
     pub orphaned: Vec<(KeyId, Error)>,
     /// Keys that are due and could not be deleted, and why: the rest was.
     pub failed: Vec<(KeyId, Error)>,
+    /// Why it came to an end before all that are due were looked at, if it did: it could not be read which they are.
+    pub interrupted: Option<Error>,
     /// Nothing was deleted, since the wall clock was set to another time: how much longer that lasts.
     pub postponed: Option<Duration>,
+}
+
+/// What became of the key in the cluster when its KMS key was deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum InCluster {
+    /// It is gone, or the store has no cluster.
+    Gone,
+    /// It could not be deleted.
+    Left,
+    /// The round was dropped meanwhile.
+    Unknown,
+}
+
+/// Told of each KMS key when it is gone.
+pub(crate) type Tell<'t> = &'t (dyn Fn(&KeyId, InCluster) + Sync);
+
+/// A KMS key that is gone, which is told even if nobody waits for what becomes of the key in the cluster.
+struct Gone<'t> {
+    id: KeyId,
+    tell: Option<Tell<'t>>,
+}
+
+impl Gone<'_> {
+    fn and(mut self, in_cluster: InCluster) {
+        if let Some(tell) = self.tell.take() {
+            tell(&self.id, in_cluster);
+        }
+    }
+}
+
+impl Drop for Gone<'_> {
+    fn drop(&mut self) {
+        // Whoever is told may panic in its turn.
+        if let Some(tell) = self.tell.take()
+            && !std::thread::panicking()
+        {
+            tell(&self.id, InCluster::Unknown);
+        }
+    }
 }
 
 impl Keys<'_> {
@@ -82,14 +123,19 @@ impl Keys<'_> {
     ///
     /// # Errors
     ///
-    /// [`Catalog`](crate::ErrorKind::Catalog) when it cannot be read which keys are due; what happened before that is not
-    /// undone.
+    /// [`Catalog`](crate::ErrorKind::Catalog) when it cannot be read which keys are due, and nothing was done yet; if something
+    /// was, the report says what [interrupted](DeletionReport::interrupted) it.
     ///
     /// # Cancel safety
     ///
     /// Every key is deleted wholly or not at all. One whose key in the cluster was just being deleted is listed as
     /// an orphan.
     pub async fn delete_due(&self) -> Result<DeletionReport, Error> {
+        self.delete_due_telling(&|_, _| ()).await
+    }
+
+    /// The same, for somebody who is told of each key when it is gone, also if this is dropped after.
+    pub(crate) async fn delete_due_telling(&self, tell: Tell<'_>) -> Result<DeletionReport, Error> {
         let ring = self.ring();
         let mut report =
             DeletionReport { postponed: ring.jumps.quiet(&*ring.timing().clock), ..Default::default() };
@@ -101,11 +147,15 @@ impl Keys<'_> {
         loop {
             let (deleted, failed) = (report.deleted.len(), report.failed.len());
             // Beyond those that cannot be deleted, so that they keep no others.
-            let due: Vec<Stored<KeyRecord>> =
-                ring.bounded(ring.ledger.due(Some(ring.store.as_str()), until, failed + BATCH)).await?;
+            let due = ring.bounded(ring.ledger.due(Some(ring.store.as_str()), until, failed + BATCH)).await;
+            let due: Vec<Stored<KeyRecord>> = match due {
+                Ok(due) => due,
+                Err(error) if report.deleted.is_empty() && report.failed.is_empty() => return Err(error),
+                Err(error) => return Ok(DeletionReport { interrupted: Some(error), ..report }),
+            };
             report.failed.clear();
             for key in due {
-                match self.delete_key(&key, &mut report).await {
+                match self.delete_key(&key, tell, &mut report).await {
                     // Cancelled in this moment, or somebody else's round was faster.
                     Err(error) if error.kind() == ErrorKind::Busy => {}
                     Err(error) => report.failed.push((key.record.id, error)),
@@ -118,7 +168,12 @@ impl Keys<'_> {
         }
     }
 
-    async fn delete_key(&self, key: &Stored<KeyRecord>, report: &mut DeletionReport) -> Result<(), Error> {
+    async fn delete_key(
+        &self,
+        key: &Stored<KeyRecord>,
+        tell: Tell<'_>,
+        report: &mut DeletionReport,
+    ) -> Result<(), Error> {
         let ring = self.ring();
         let id = key.record.id;
         let mut edits = vec![Ledger::delete(key)];
@@ -129,6 +184,7 @@ impl Keys<'_> {
         let Backing::CloudHsm { key: backing_key, .. } = &key.record.backing else {
             ring.commit_change(id, edits).await?;
             report.deleted.push(id);
+            tell(&id, InCluster::Gone);
             return Ok(());
         };
         // First written down, then deleted: whatever happens in between, it is not forgotten. After the deletion of the
@@ -137,10 +193,17 @@ impl Keys<'_> {
         edits.push(ring.ledger.insert(&ring.orphan(id, Some(backing_key.clone())))?);
         ring.commit_change(id, edits).await?;
         report.deleted.push(id);
+        let gone = Gone { id, tell: Some(tell) };
         match self.reach().delete_key(backing_key, &id.arn(ring.ledger.identity())).await {
             // What is listed although it is gone does no harm; and somebody else may have taken it off already.
-            Ok(()) => drop(self.forget_orphan(&id).await),
-            Err(error) => report.orphaned.push((id, error)),
+            Ok(()) => {
+                gone.and(InCluster::Gone);
+                drop(self.forget_orphan(&id).await);
+            }
+            Err(error) => {
+                gone.and(InCluster::Left);
+                report.orphaned.push((id, error));
+            }
         }
         Ok(())
     }

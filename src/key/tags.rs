@@ -9,7 +9,8 @@ use crate::catalog::{Ledger, Stored};
 use crate::error::Error;
 use crate::value::{InvalidValue, Problem};
 
-const MAX_TAGS: usize = 50;
+/// How many a key can have.
+pub(crate) const MAX_TAGS: usize = 50;
 
 /// Tags.
 impl Keys<'_> {

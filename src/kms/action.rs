@@ -97,6 +97,13 @@ impl Action {
         )
     }
 
+    /// Whether it takes the use of keys away, and can be taken back: what must work whatever else does not, the audit trail
+    /// included. (That of `ScheduleKeyDeletion` ends in what cannot be taken back; `DisableKey` does the same until then.)
+    #[must_use]
+    pub const fn is_kill_switch(self) -> bool {
+        matches!(self, Self::DisconnectCustomKeyStore | Self::DisableKey)
+    }
+
     /// Whether it is about a KMS key, or can be.
     #[must_use]
     pub const fn concerns_key(self) -> bool {

@@ -1,7 +1,9 @@
 //! What is the same for every call: who it is from, whether it may be, and that it is written down.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::json;
 
 use super::Kms;
 use super::action::Action;
@@ -13,8 +15,11 @@ use super::request::ScheduledDeletion;
 use super::rules::{AuthorizationRequest, Decision};
 use super::shared::Route;
 use super::trail::Entry;
+use crate::audit::AuditValue;
 use crate::backend::{RequestId, StoreConfiguration, StoreName};
-use crate::key::{AliasName, KeyArn, KeyId, KeyMetadata, Page, find_alias};
+use crate::key::{
+    AliasName, KeyArn, KeyId, KeyMetadata, KeyText, MAX_TAGS, Page, TagKey, TagValue, find_alias,
+};
 use crate::store::Description;
 use crate::store_id::StoreId;
 
@@ -27,7 +32,21 @@ pub(super) struct Subject {
     /// it is looked up.
     is_judged_later: bool,
     /// What else was asked, none of it secret, by AWS's names.
-    pub(super) parameters: Vec<(&'static str, String)>,
+    pub(super) parameters: Vec<(&'static str, AuditValue)>,
+}
+
+/// The key that a call has found by a name, and its store: for the audit trail, also if the caller may not use it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Found(Arc<Mutex<Option<Arc<Route>>>>);
+
+impl Found {
+    pub(super) fn note(&self, route: &Arc<Route>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(route));
+    }
+
+    fn take(&self) -> Option<Arc<Route>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
 impl Subject {
@@ -56,9 +75,35 @@ impl Subject {
         }
     }
 
-    pub(super) fn parameter(mut self, name: &'static str, value: impl ToString) -> Self {
-        self.parameters.push((name, value.to_string()));
+    pub(super) fn parameter(self, name: &'static str, value: impl ToString) -> Self {
+        self.value(name, value.to_string())
+    }
+
+    fn value(mut self, name: &'static str, value: impl Into<AuditValue>) -> Self {
+        self.parameters.push((name, value.into()));
         self
+    }
+
+    /// Of what a key is for only how long it is: the text may be long, and says nothing that decides anything.
+    pub(super) fn description(self, text: &KeyText) -> Self {
+        self.value("DescriptionLength", count(text.as_str().chars().count()))
+    }
+
+    /// Tags are for everybody to see, as AWS has it. As many as a key can have.
+    pub(super) fn tags(self, tags: &[(TagKey, TagValue)]) -> Self {
+        let shown = tags.iter().take(MAX_TAGS);
+        let shown: Vec<_> = shown.map(|(key, value)| json!({ "TagKey": key, "TagValue": value })).collect();
+        self.value("Tags", AuditValue::of(&shown)).tag_count(tags.len())
+    }
+
+    pub(super) fn tag_keys(self, keys: &[TagKey]) -> Self {
+        let shown: Vec<_> = keys.iter().take(MAX_TAGS).collect();
+        self.value("TagKeys", AuditValue::of(&shown)).tag_count(keys.len())
+    }
+
+    /// Where there are more than are shown.
+    fn tag_count(self, tags: usize) -> Self {
+        if tags > MAX_TAGS { self.value("TagCount", count(tags)) } else { self }
     }
 
     pub(super) fn alias(self, name: &AliasName) -> Self {
@@ -94,9 +139,14 @@ pub(super) trait Answer: Clone + Send + Sync + 'static {
 
 impl Answer for () {}
 impl Answer for String {}
-impl Answer for Description {}
 impl<T: Clone + Send + Sync + 'static> Answer for Page<T> {}
 impl<T: Clone + Send + Sync + 'static> Answer for Vec<T> {}
+
+impl Answer for Description {
+    fn note(&self, entry: &mut Entry<'_>) {
+        entry.store(Some(&self.custom_key_store_id));
+    }
+}
 
 impl Answer for StoreId {
     fn note(&self, entry: &mut Entry<'_>) {
@@ -117,6 +167,10 @@ impl Answer for ScheduledDeletion {
     }
 }
 
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
+
 impl Kms {
     /// Carries out a call that manages something: goes on when nobody waits for it any more, and is written down before it is
     /// answered.
@@ -131,6 +185,21 @@ impl Kms {
         W: FnOnce(Self) -> F + Send + 'static,
         F: Future<Output = Result<T, KmsError>> + Send + 'static,
     {
+        self.manage_named(action, subject, |kms, _| work(kms)).await
+    }
+
+    /// The same for work that finds a key by a name, and says which.
+    pub(super) async fn manage_named<T, W, F>(
+        &self,
+        action: Action,
+        subject: Subject,
+        work: W,
+    ) -> Result<T, KmsError>
+    where
+        T: Answer,
+        W: FnOnce(Self, Found) -> F + Send + 'static,
+        F: Future<Output = Result<T, KmsError>> + Send + 'static,
+    {
         let request_id = self.request_id();
         let kms = Self { request_id: Some(request_id.clone()), ..self.clone() };
         let job = async move {
@@ -138,13 +207,17 @@ impl Kms {
             let mut entry = shared.trail.begin(&kms.caller, &request_id, action, shared.clock())?;
             entry.subject(&subject, shared.ledger.identity());
             let admitted = match shared.refuse_ended() {
-                Ok(()) => kms.authorize_subject(action, &subject).await,
+                Ok(()) => kms.authorize_subject(action, &subject, &mut entry).await,
                 refused => refused,
             };
+            let found = Found::default();
             let result = match admitted {
-                Ok(()) => work(kms).await,
+                Ok(()) => work(kms, found.clone()).await,
                 Err(refused) => Err(refused),
             };
+            if let Some(route) = found.take() {
+                entry.found(&route);
+            }
             entry.write(result.map_err(|error| mapping::as_documented(action, error))).await
         };
         if action.is_read_only() {
@@ -161,14 +234,22 @@ impl Kms {
     }
 
     /// Whether the caller may do this to what it is about.
-    async fn authorize_subject(&self, action: Action, subject: &Subject) -> Result<(), KmsError> {
+    async fn authorize_subject(
+        &self,
+        action: Action,
+        subject: &Subject,
+        entry: &mut Entry<'_>,
+    ) -> Result<(), KmsError> {
         // Where it is looked up.
-        if self.shared.authorizer.is_none() || subject.is_judged_later {
+        if subject.is_judged_later || (self.shared.authorizer.is_none() && !entry.is_written()) {
             return Ok(());
         }
         let Some(id) = &subject.key else { return self.authorize(action, None, subject.store.as_ref()) };
         match self.shared.route(id).await {
-            Ok(route) => self.authorize(action, Some(&route.arn), Some(&route.slot.id)),
+            Ok(route) => {
+                entry.found(&route);
+                self.authorize(action, Some(&route.arn), Some(&route.slot.id))
+            }
             // Who may not know what is there does not learn what is not.
             Err(error) => self.authorize(action, None, None).and(Err(error)),
         }
@@ -203,11 +284,13 @@ impl Kms {
         KmsError::new(Exception::AccessDenied, message)
     }
 
-    /// Where the key is that a call names, if the caller may use it so.
+    /// Where the key is that a call names, if the caller may use it so. Whether he may or not, it is noted for the audit trail.
+    #[inline]
     pub(super) async fn permitted(
         &self,
         action: Action,
         key: &KeyRef,
+        note: impl FnOnce(&Arc<Route>),
     ) -> Result<(KeyId, Arc<Route>), KmsError> {
         let found = match key {
             KeyRef::Id(id) => self.shared.route(id).await.map(|route| (*id, route)),
@@ -215,6 +298,7 @@ impl Kms {
         };
         match found {
             Ok((id, route)) => {
+                note(&route);
                 self.authorize(action, Some(&route.arn), Some(&route.slot.id))?;
                 Ok((id, route))
             }

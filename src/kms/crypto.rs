@@ -298,15 +298,13 @@ impl Call<'_> {
     #[inline]
     async fn admitted(&self, entry: &mut Entry<'_>, key: &KeyRef) -> Result<(KeyId, Arc<Route>), KmsError> {
         entry.asked(key, self.kms.shared.ledger.identity());
-        let (id, route) = self.kms.permitted(self.action, key).await?;
-        entry.route(&route);
-        Ok((id, route))
+        self.kms.permitted(self.action, key, |route| entry.route(route)).await
     }
 
     /// The key that the caller says a ciphertext was encrypted under.
     async fn wanted(&self, found: &KeyId, key: Option<&KeyRef>) -> Result<Option<KeyId>, KmsError> {
         let Some(key) = key else { return Ok(None) };
-        let (wanted, _) = self.kms.permitted(self.action, key).await?;
+        let (wanted, _) = self.kms.permitted(self.action, key, |_| ()).await?;
         // Before the state of anything is looked at.
         if wanted == *found {
             return Ok(Some(wanted));

@@ -2,21 +2,22 @@
 
 use std::fmt;
 use std::future::poll_fn;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use futures_util::future::{BoxFuture, join_all};
+use futures_util::future::{BoxFuture, join, join_all};
 use futures_util::stream::{self, FuturesUnordered, StreamExt as _};
 
+use super::refusals::PERIOD;
 use super::shared::Shared;
 use super::slot::Slot;
 use crate::backend::CustomKeyStoreType;
 use crate::clock::within;
-use crate::key::stores_with_keys_due;
+use crate::key::{KeyId, stores_with_keys_due};
 use crate::store::ConnectionState;
 
 /// Of how many stores keys are deleted at once.
@@ -39,6 +40,7 @@ const ROUND: Duration = Duration::from_secs(60 * 60);
 pub struct Driver {
     shared: Arc<Shared>,
     tasks: FuturesUnordered<BoxFuture<'static, ()>>,
+    /// What is done now and then.
     rounds: BoxFuture<'static, ()>,
     ending: Ending,
 }
@@ -62,7 +64,7 @@ const BUDGET: usize = 256;
 
 impl Driver {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        let rounds = rounds(Arc::clone(&shared)).boxed();
+        let rounds = join(rounds(Arc::clone(&shared)), counts(Arc::clone(&shared))).map(drop).boxed();
         Self { shared, tasks: FuturesUnordered::new(), rounds, ending: Ending::NotBegun }
     }
 }
@@ -103,7 +105,11 @@ impl Driver {
     fn poll_ending(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             let next = match &mut self.ending {
-                Ending::NotBegun => Ending::Farewell(farewell(Arc::clone(&self.shared)).boxed()),
+                Ending::NotBegun => {
+                    // What they have to say of what they did is said while it can be written.
+                    self.rounds = std::future::pending().boxed();
+                    Ending::Farewell(farewell(Arc::clone(&self.shared)).boxed())
+                }
                 Ending::Farewell(farewell) => {
                     ready!(farewell.poll_unpin(cx));
                     Ending::Draining(self.shared.clock().sleep(self.shared.settings.drain_limit))
@@ -177,6 +183,18 @@ async fn rounds(shared: Arc<Shared>) {
     }
 }
 
+/// Makes lines of the audit trail of what was counted in place of lines.
+async fn counts(shared: Arc<Shared>) {
+    loop {
+        shared.trail.any_counted().await;
+        shared.clock().sleep(PERIOD).await;
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| shared.trail.say_what_was_counted())) {
+            // Its destructor is foreign code, and may panic in its turn.
+            std::mem::forget(panic);
+        }
+    }
+}
+
 /// What is due now; what fails is tried again in the next round. Whether nothing was left for soon: the key in a cluster is
 /// deleted with its KMS key, so that one whose store is just being connected waits for that.
 async fn round(shared: &Shared) -> bool {
@@ -193,9 +211,13 @@ async fn round(shared: &Shared) -> bool {
     stream::iter(ready)
         .for_each_concurrent(STORES_AT_ONCE, |slot: Arc<Slot>| async move {
             let view = slot.view_full();
-            if let Ok(report) = view.keys(&slot).delete_due().await {
-                let (identity, now) = (shared.ledger.identity(), shared.clock().wall());
-                shared.trail.deleted(&slot.id, slot.store_type, identity, &report, now);
+            let identity = shared.ledger.identity();
+            // Each as soon as it is gone: whatever becomes of the rest, its line is written.
+            let tell = |id: &KeyId, in_cluster| shared.trail.deleted(&slot, identity, id, in_cluster);
+            if let Ok(report) = view.keys(&slot).delete_due_telling(&tell).await {
+                for (id, error) in &report.failed {
+                    shared.trail.not_deleted(&slot, identity, id, error);
+                }
             }
         })
         .await;

@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::exception::Exception;
 use crate::store::ConnectionState;
@@ -23,6 +24,8 @@ struct Repr {
     advice: Option<&'static str>,
     /// Whether what lies below may answer otherwise later, although the name does not say so.
     may_pass: bool,
+    /// Whether the audit trail knows of it.
+    is_audited: AtomicBool,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -30,8 +33,15 @@ impl KmsError {
     /// An error of this name, with a message for whoever called.
     #[must_use]
     pub fn new(exception: Exception, message: impl Into<String>) -> Self {
-        let (found, advice, may_pass, source) = (None, None, false, None);
-        Self(Arc::new(Repr { exception, message: message.into(), found, advice, may_pass, source }))
+        Self(Arc::new(Repr {
+            exception,
+            message: message.into(),
+            found: None,
+            advice: None,
+            may_pass: false,
+            is_audited: AtomicBool::new(false),
+            source: None,
+        }))
     }
 
     /// The same, where this connection state decided.
@@ -56,6 +66,16 @@ impl KmsError {
     #[must_use]
     pub(crate) fn because(self, source: impl StdError + Send + Sync + 'static) -> Self {
         self.with(|repr| repr.source = Some(Box::new(source)))
+    }
+
+    /// The audit trail has a line of it, or has counted it: nobody else need tell it.
+    pub(super) fn audited(&self) {
+        self.0.is_audited.store(true, Ordering::Relaxed);
+    }
+
+    #[cfg(feature = "kms-api")]
+    pub(crate) fn is_audited(&self) -> bool {
+        self.0.is_audited.load(Ordering::Relaxed)
     }
 
     /// Only while it is being made, when nobody else has it.
@@ -105,7 +125,7 @@ impl fmt::Display for KmsError {
 
 impl fmt::Debug for KmsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Repr { exception, message, found, advice: _, may_pass: _, source } = &*self.0;
+        let Repr { exception, message, found, source, .. } = &*self.0;
         let mut debug = f.debug_struct("KmsError");
         debug.field("exception", exception).field("message", message);
         if let Some(found) = found {

@@ -3,7 +3,7 @@
 use super::Kms;
 use super::action::Action;
 use super::backends::Purpose;
-use super::call::Subject;
+use super::call::{Found, Subject};
 use super::error::KmsError;
 use super::key_ref::{KeyRef, alias_arn};
 use super::mapping;
@@ -74,6 +74,13 @@ impl Kms {
         if let Some(key) = new.external_key() {
             subject = subject.parameter("XksKeyId", key);
         }
+        let (description, tags) = new.labels();
+        if !description.as_str().is_empty() {
+            subject = subject.description(description);
+        }
+        if !tags.is_empty() {
+            subject = subject.tags(tags);
+        }
         let (store, new) = (store.clone(), new.clone());
         self.manage(Action::CreateKey, subject, |kms| kms.create(store, new)).await
     }
@@ -107,12 +114,12 @@ impl Kms {
     pub async fn describe_key(&self, key: &KeyRef) -> Result<KeyMetadata, KmsError> {
         let key = key.clone();
         let subject = Subject::named(&key);
-        let work = |kms: Self| async move {
-            let (id, route) = kms.permitted(Action::DescribeKey, &key).await?;
+        let work = |kms: Self, found: Found| async move {
+            let (id, route) = kms.permitted(Action::DescribeKey, &key, |route| found.note(route)).await?;
             let view = route.slot.view_full();
             view.keys(&route.slot).describe(&id).await.map_err(mapping::of_key)
         };
-        self.manage(Action::DescribeKey, subject, work).await
+        self.manage_named(Action::DescribeKey, subject, work).await
     }
 
     /// `ListKeys`: all of the catalogue, in the order of their ids.
@@ -144,7 +151,8 @@ impl Kms {
     ///
     /// Goes on when it is dropped, as long as there is a driver.
     pub async fn update_key_description(&self, key: &KeyId, description: KeyText) -> Result<(), KmsError> {
-        on_key!(self, Action::UpdateKeyDescription, Subject::key(key), |keys, key| keys
+        let subject = Subject::key(key).description(&description);
+        on_key!(self, Action::UpdateKeyDescription, subject, |keys, key| keys
             .update_description(&key, description))
     }
 
@@ -246,7 +254,7 @@ impl Kms {
             let view = route.slot.view_full();
             while_it_moves!({
                 // From a key that the caller may not take it from it is not taken.
-                let (from, _) = kms.permitted(Action::UpdateAlias, &name.clone().into()).await?;
+                let (from, _) = kms.permitted(Action::UpdateAlias, &name.clone().into(), |_| ()).await?;
                 view.keys(&route.slot).take_alias(&name, &from, &id).await
             })
         };
@@ -265,14 +273,16 @@ impl Kms {
     pub async fn delete_alias(&self, name: &AliasName) -> Result<(), KmsError> {
         let name = name.clone();
         let subject = Subject::named(&name.clone().into());
-        let work = |kms: Self| async move {
+        let work = |kms: Self, found: Found| async move {
             while_it_moves!({
-                let (id, route) = kms.permitted(Action::DeleteAlias, &name.clone().into()).await?;
+                let named = KeyRef::from(name.clone());
+                let (id, route) =
+                    kms.permitted(Action::DeleteAlias, &named, |route| found.note(route)).await?;
                 let view = route.slot.view_full();
                 view.keys(&route.slot).delete_alias_of(&name, &id).await
             })
         };
-        self.manage(Action::DeleteAlias, subject, work).await
+        self.manage_named(Action::DeleteAlias, subject, work).await
     }
 
     /// `ListAliases`: all of the catalogue, or those of one key, in the order of their names.
@@ -324,7 +334,8 @@ impl Kms {
     /// Goes on when it is dropped, as long as there is a driver.
     pub async fn tag_resource(&self, key: &KeyId, tags: &[(TagKey, TagValue)]) -> Result<(), KmsError> {
         let tags = tags.to_vec();
-        on_key!(self, Action::TagResource, Subject::key(key), |keys, key| keys.tag(&key, &tags))
+        let subject = Subject::key(key).tags(&tags);
+        on_key!(self, Action::TagResource, subject, |keys, key| keys.tag(&key, &tags))
     }
 
     /// `UntagResource`. Tags that the key does not have are no error.
@@ -338,7 +349,8 @@ impl Kms {
     /// Goes on when it is dropped, as long as there is a driver.
     pub async fn untag_resource(&self, key: &KeyId, tags: &[TagKey]) -> Result<(), KmsError> {
         let tags = tags.to_vec();
-        on_key!(self, Action::UntagResource, Subject::key(key), |keys, key| keys.untag(&key, &tags))
+        let subject = Subject::key(key).tag_keys(&tags);
+        on_key!(self, Action::UntagResource, subject, |keys, key| keys.untag(&key, &tags))
     }
 
     /// `ListResourceTags`, in the order of their keys.

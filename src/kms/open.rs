@@ -107,6 +107,14 @@ impl KmsBuilder {
         self
     }
 
+    /// How many refusals of one principal are lines of the audit trail: those that cost nothing, by which somebody without any
+    /// right could fill the medium, that is `AccessDeniedException`, `ThrottlingException` and what an endpoint refuses before
+    /// it calls. Of more a line tells, once a minute, how many there were of each. Default: 10 a second, and 1,000 at once.
+    pub const fn audit_refusals(mut self, limit: RateLimit) -> Self {
+        self.settings.audited_refusals = limit;
+        self
+    }
+
     /// Opens every store of the catalogue in the state that it was left in. A store that was connected, or was being
     /// connected, is `CONNECTING`: the driver connects it, and tries again with growing pauses as long as the cause may pass by
     /// itself. One that was being disconnected is `DISCONNECTED`, one that had failed has failed with the same code. A store
@@ -122,7 +130,7 @@ impl KmsBuilder {
     /// May be dropped at will.
     pub async fn open(self) -> Result<(Kms, Driver), KmsError> {
         let Self { ledger, backends, settings, authorizer, audit } = self;
-        let trail = Trail::new(audit);
+        let trail = Trail::new(audit, &settings);
         let shared = Arc::new(Shared::new(ledger, backends, settings, authorizer, trail));
         let driver = Driver::new(Arc::clone(&shared));
         let mut after: Option<String> = None;

@@ -17,10 +17,16 @@ pub(super) struct Settings {
     /// Of uses of keys, for each store.
     pub(super) quota: Option<RateLimit>,
     pub(super) max_stores: Option<usize>,
+    /// Of refusals that are lines of the audit trail, for each principal.
+    pub(super) audited_refusals: RateLimit,
 }
 
 /// What AWS KMS lets all callers together ask of one custom key store, in a second.
 const QUOTA: std::num::NonZeroU32 = std::num::NonZeroU32::new(1800).expect("not zero");
+
+/// What leaves a megabyte or so in each five minutes, and more than anybody reads.
+const REFUSALS: std::num::NonZeroU32 = std::num::NonZeroU32::new(10).expect("not zero");
+const REFUSALS_AT_ONCE: std::num::NonZeroU32 = std::num::NonZeroU32::new(1000).expect("not zero");
 
 impl Default for Settings {
     fn default() -> Self {
@@ -32,6 +38,7 @@ impl Default for Settings {
             close_timeout: Duration::from_secs(5),
             quota: Some(RateLimit::per_second(QUOTA)),
             max_stores: None,
+            audited_refusals: RateLimit::per_second(REFUSALS).burst(REFUSALS_AT_ONCE),
         }
     }
 }

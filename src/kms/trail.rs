@@ -1,5 +1,6 @@
 //! How calls come into the audit trail.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -8,21 +9,44 @@ use super::call::{Answer, Subject};
 use super::error::KmsError;
 use super::exception::Exception;
 use super::key_ref::KeyRef;
+use super::refusals::Refusals;
+use super::settings::Settings;
 use super::shared::Route;
-use super::slot::Moved;
-use crate::audit::{AuditCategory, AuditEntry, AuditOutcome, AuditRecord, AuditTrail};
+use super::slot::{Moved, Slot};
+use crate::audit::{AuditCategory, AuditEntry, AuditError, AuditOutcome, AuditRecord, AuditTrail};
 use crate::backend::{BackingKeyId, ConnectionError, CustomKeyStoreType, Operation, RequestId};
 use crate::clock::Clock;
 use crate::crypto::EncryptionContext;
 use crate::error::Error;
 use crate::identity::Identity;
-use crate::key::{DeletionReport, KeyId};
+use crate::key::{InCluster, KeyId};
 use crate::store::{Caller, ConnectionState};
 use crate::store_id::StoreId;
 
 /// The audit trail, if there is one.
 #[derive(Debug, Clone)]
-pub(super) struct Trail(Option<AuditTrail>);
+pub(super) struct Trail(Option<Arc<Inner>>);
+
+struct Inner {
+    trail: AuditTrail,
+    refusals: Refusals,
+    clock: Arc<dyn Clock>,
+}
+
+/// A request that was refused before it came to a call of a [`Kms`](super::Kms).
+#[cfg(feature = "kms-api")]
+#[derive(Debug)]
+pub(crate) struct RefusedRequest<'r> {
+    pub(crate) request_id: &'r RequestId,
+    /// `None` if that is not known.
+    pub(crate) principal: Option<&'r Arc<str>>,
+    pub(crate) source_address: Option<std::net::IpAddr>,
+    /// As far as it is one of AWS's.
+    pub(crate) operation: Option<&'static str>,
+    pub(crate) error: &'static str,
+    /// What is answered.
+    pub(crate) message: &'r str,
+}
 
 /// What will be written down of a call. Nothing, if there is no trail. Dropped without an end, it is written down that the
 /// caller went away.
@@ -31,14 +55,34 @@ pub(super) struct Entry<'t>(Option<Box<Open<'t>>>);
 struct Open<'t> {
     place: AuditEntry<'t>,
     record: AuditRecord,
+    refusals: &'t Refusals,
+}
+
+impl Open<'_> {
+    /// Says how it ended. Whether that is to be a line.
+    fn end<T>(&mut self, result: &Result<T, KmsError>) -> bool {
+        self.record.outcome = outcome(result);
+        let Err(error) = result else { return true };
+        error.audited();
+        let exception = error.exception();
+        match &self.record.principal {
+            Some(principal) if matches!(exception, Exception::AccessDenied | Exception::Throttling) => {
+                self.refusals.is_line(principal, exception.as_str(), self.record.time)
+            }
+            _ => true,
+        }
+    }
 }
 
 impl Trail {
-    pub(super) const fn new(trail: Option<AuditTrail>) -> Self {
-        Self(trail)
+    pub(super) fn new(trail: Option<AuditTrail>, settings: &Settings) -> Self {
+        let clock = Arc::clone(&settings.clock);
+        let refusals = Refusals::new(settings.audited_refusals, &clock);
+        Self(trail.map(|trail| Arc::new(Inner { trail, refusals, clock })))
     }
 
-    /// Begins a call, unless what becomes of it could not be written down.
+    /// Begins a call, unless what becomes of it could not be written down. What takes the use of keys away begins even then:
+    /// it is for the moment in which nothing else is as it should be.
     #[inline]
     pub(super) fn begin(
         &self,
@@ -47,11 +91,12 @@ impl Trail {
         action: Action,
         clock: &Arc<dyn Clock>,
     ) -> Result<Entry<'_>, KmsError> {
-        let Some(trail) = &self.0 else { return Ok(Entry(None)) };
-        let place = trail.begin().map_err(|error| {
-            KmsError::new(Exception::KmsInternal, "the audit trail cannot be written, so nothing is done")
-                .because(error)
-        })?;
+        let Some(inner) = &self.0 else { return Ok(Entry(None)) };
+        let Inner { trail, refusals, .. } = &**inner;
+        let place = match action.is_kill_switch() {
+            true => trail.begin_regardless(),
+            false => trail.begin().map_err(unwritable)?,
+        };
         let category = match action.is_cryptographic() {
             true => AuditCategory::Cryptographic,
             false => AuditCategory::Management,
@@ -60,12 +105,63 @@ impl Trail {
         record.request_id = Some(request_id.clone());
         record.principal = Some(Arc::clone(&caller.principal));
         record.source_address = caller.source_address;
-        Ok(Entry(Some(Box::new(Open { place, record }))))
+        Ok(Entry(Some(Box::new(Open { place, record, refusals }))))
+    }
+
+    fn trail(&self) -> Option<&AuditTrail> {
+        self.0.as_deref().map(|inner| &inner.trail)
+    }
+
+    /// Writes down what was refused before it was a call: of whoever is known, soon, and within bounds; what nobody knows who
+    /// sent is counted, so that no stranger fills the medium.
+    #[cfg(feature = "kms-api")]
+    #[cold]
+    pub(super) fn refused(&self, request: &RefusedRequest<'_>) {
+        /// Enough for what is wrong with a request of which everything is.
+        const MOST: usize = 1024;
+        /// What is called for that is no operation.
+        const UNKNOWN: &str = "UnknownOperation";
+
+        let Some(inner) = &self.0 else { return };
+        let RefusedRequest { request_id, principal, source_address, operation, error, message } = *request;
+        let time = inner.clock.wall();
+        let Some(principal) = principal else { return inner.refusals.stranger(error, time) };
+        if !inner.refusals.is_line(principal, error, time) {
+            return;
+        }
+        let action = operation.and_then(|name| name.parse().ok());
+        let category = match action.is_some_and(Action::is_cryptographic) {
+            true => AuditCategory::Cryptographic,
+            false => AuditCategory::Management,
+        };
+        let message = message.chars().take(MOST).collect::<String>().into();
+        let record = AuditRecord::call(time, category, Operation::new(operation.unwrap_or(UNKNOWN)));
+        let mut record = record
+            .with_request_id(request_id.clone())
+            .with_principal(Arc::clone(principal))
+            .with_outcome(AuditOutcome::Failed { error: error.into(), message });
+        record.source_address = source_address;
+        inner.trail.event(record);
+    }
+
+    /// Resolves when refusals were counted that no line speaks of yet. For one at a time.
+    pub(super) async fn any_counted(&self) {
+        match &self.0 {
+            Some(inner) => inner.refusals.any().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Makes lines of what was counted.
+    pub(super) fn say_what_was_counted(&self) {
+        if let Some(inner) = &self.0 {
+            inner.refusals.say(&inner.trail, inner.clock.wall());
+        }
     }
 
     /// Writes down how a transition ended: what CloudTrail leaves out.
     pub(super) fn moved(&self, store: &StoreId, moved: Moved, time: SystemTime) {
-        let Some(trail) = &self.0 else { return };
+        let Some(trail) = self.trail() else { return };
         let Moved { from, to, code } = moved;
         let operation = match (from, to) {
             (ConnectionState::Connecting, ConnectionState::Connected | ConnectionState::Failed) => {
@@ -80,7 +176,7 @@ impl Trail {
 
     /// Writes down that an attempt after a restart failed, and will be followed by another.
     pub(super) fn tried_again(&self, store: &StoreId, error: &ConnectionError, time: SystemTime) {
-        let Some(trail) = &self.0 else { return };
+        let Some(trail) = self.trail() else { return };
         let still = (ConnectionState::Connecting, ConnectionState::Connecting);
         let operation = Operation::CONNECT_CUSTOM_KEY_STORE;
         trail.event(
@@ -88,44 +184,45 @@ impl Trail {
         );
     }
 
-    /// Writes down which keys reached their end, and what became of those in the cluster.
-    pub(super) fn deleted(
+    /// Writes down that a key has reached its end, and what became of the one in the cluster.
+    pub(super) fn deleted(&self, slot: &Slot, identity: &Identity, id: &KeyId, in_cluster: InCluster) {
+        let status = match in_cluster {
+            InCluster::Gone => "SUCCESS",
+            InCluster::Left => "FAILURE",
+            InCluster::Unknown => "UNKNOWN",
+        };
+        self.deletion(slot, identity, id, AuditOutcome::Succeeded, status);
+    }
+
+    /// Writes down that a key should have reached its end, and has not.
+    pub(super) fn not_deleted(&self, slot: &Slot, identity: &Identity, id: &KeyId, error: &Error) {
+        let (error, message) = (Exception::KmsInternal.as_str().into(), error.to_string().into());
+        self.deletion(slot, identity, id, AuditOutcome::Failed { error, message }, "NOT_TRIED");
+    }
+
+    fn deletion(
         &self,
-        store: &StoreId,
-        store_type: CustomKeyStoreType,
+        slot: &Slot,
         identity: &Identity,
-        report: &DeletionReport,
-        time: SystemTime,
+        id: &KeyId,
+        outcome: AuditOutcome,
+        status: &'static str,
     ) {
-        let Some(trail) = &self.0 else { return };
-        let failed = |error: &Error| AuditOutcome::Failed {
-            error: Exception::KmsInternal.as_str().into(),
-            message: error.to_string().into(),
-        };
-        let event = |id: &KeyId, outcome: AuditOutcome, status: &'static str| {
-            let record = AuditRecord::service(time, Operation::DELETE_KEY, outcome)
-                .with_store(store.clone())
-                .with_key(id.arn(identity));
-            // The key of an external key manager is left alone.
-            trail.event(match store_type {
-                CustomKeyStoreType::AwsCloudhsm => record.with_parameter("backingKeyDeletionStatus", status),
-                CustomKeyStoreType::ExternalKeyStore => record,
-            });
-        };
-        for id in &report.deleted {
-            match report.orphaned.iter().find(|(orphan, _)| orphan == id) {
-                None => event(id, AuditOutcome::Succeeded, "SUCCESS"),
-                Some(_) => event(id, AuditOutcome::Succeeded, "FAILURE"),
-            }
-        }
-        for (id, error) in &report.failed {
-            event(id, failed(error), "NOT_TRIED");
-        }
+        let Some(inner) = &self.0 else { return };
+        let record = AuditRecord::service(inner.clock.wall(), Operation::DELETE_KEY, outcome)
+            .with_store(slot.id.clone())
+            .with_key(id.arn(identity));
+        // The key of an external key manager is left alone.
+        inner.trail.event(match slot.store_type {
+            CustomKeyStoreType::AwsCloudhsm => record.with_parameter("backingKeyDeletionStatus", status),
+            CustomKeyStoreType::ExternalKeyStore => record,
+        });
     }
 
     /// Everything is written, as far as it can be.
     pub(super) async fn close(&self) {
-        if let Some(trail) = &self.0 {
+        self.say_what_was_counted();
+        if let Some(trail) = self.trail() {
             // There is nobody left to tell; the next one who opens the trail finds what is missing.
             let _ = trail.close().await;
         }
@@ -152,6 +249,19 @@ impl Entry<'_> {
 
     pub(super) fn store(&mut self, store: Option<&StoreId>) {
         self.note(|record| record.store = store.cloned());
+    }
+
+    /// Whether what is noted is written down anywhere.
+    pub(super) const fn is_written(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// The key that a call manages, and its store.
+    pub(super) fn found(&mut self, route: &Route) {
+        self.note(|record| {
+            record.key = Some(route.arn.clone());
+            record.store = Some(route.slot.id.clone());
+        });
     }
 
     pub(super) fn key(&mut self, key: &crate::key::KeyArn) {
@@ -209,9 +319,10 @@ impl Entry<'_> {
     /// Writes down soon what became of the call.
     #[inline]
     pub(super) fn enqueue<T>(mut self, result: &Result<T, KmsError>) {
-        if let Some(open) = self.0.take() {
-            let Open { place, mut record } = *open;
-            record.outcome = outcome(result);
+        if let Some(mut open) = self.0.take()
+            && open.end(result)
+        {
+            let Open { place, record, .. } = *open;
             place.enqueue(record);
         }
     }
@@ -221,9 +332,11 @@ impl Entry<'_> {
         if let Ok(answer) = &result {
             answer.note(&mut self);
         }
-        let Some(open) = self.0.take() else { return result };
-        let Open { place, mut record } = *open;
-        record.outcome = outcome(&result);
+        let Some(mut open) = self.0.take() else { return result };
+        if !open.end(&result) {
+            return result;
+        }
+        let Open { place, record, .. } = *open;
         match place.write(record).await {
             Ok(()) => result,
             Err(error) => {
@@ -231,7 +344,9 @@ impl Entry<'_> {
                     Ok(_) => "the call was carried out, but its line in the audit trail is not durable",
                     Err(_) => "the call was refused, but its line in the audit trail is not durable",
                 };
-                Err(KmsError::new(Exception::KmsInternal, message).because(error))
+                let error = KmsError::new(Exception::KmsInternal, message).because(error);
+                error.audited();
+                Err(error)
             }
         }
     }
@@ -243,6 +358,24 @@ impl Drop for Entry<'_> {
             // A record says that its call was dropped, unless it is told otherwise.
             open.place.enqueue(open.record);
         }
+    }
+}
+
+/// Nothing has begun, which the trail has counted.
+#[cold]
+fn unwritable(error: AuditError) -> KmsError {
+    let message = "the audit trail cannot be written, so nothing is done";
+    let error = KmsError::new(Exception::KmsInternal, message).because(error);
+    error.audited();
+    error
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Trail")
+            .field("trail", &self.trail)
+            .field("refusals", &self.refusals)
+            .finish_non_exhaustive()
     }
 }
 

@@ -83,5 +83,11 @@ impl Work {
 
 /// Code of the application's, or our own, panicked in a call; what it said may hold a secret.
 fn panicked() -> KmsError {
-    KmsError::new(Exception::KmsInternal, "something failed inside; whether the call took effect is unknown")
+    let error = KmsError::new(
+        Exception::KmsInternal,
+        "something failed inside; whether the call took effect is unknown",
+    );
+    // As a call that was dropped.
+    error.audited();
+    error
 }

@@ -10,4 +10,5 @@ mod restart;
 mod reviewed;
 pub(crate) mod support;
 mod threads;
+mod trail;
 mod updates;

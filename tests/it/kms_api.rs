@@ -2,6 +2,7 @@
 
 mod answers;
 mod arbitrary;
+mod audit;
 mod bodies;
 mod callers;
 mod cases;

@@ -1,8 +1,10 @@
 //! What the tests of many stores share.
 
 use std::future::{Future, poll_fn};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 
+use custom_key_store::audit::{AuditError, AuditErrorKind, AuditRecord, AuditSink, OnFailure};
 use custom_key_store::backend::software::KeyManager;
 use custom_key_store::backend::{
     AccessKeyId, BackingKeyId, CloudHsmClusterId, CloudHsmConfiguration, KeyStorePassword, SecretAccessKey,
@@ -110,4 +112,81 @@ pub(crate) fn turn() -> impl Future<Output = ()> {
         cx.waker().wake_by_ref();
         if std::mem::replace(&mut had, true) { Poll::Ready(()) } else { Poll::Pending }
     })
+}
+
+/// An audit trail in memory, whose medium can be made to fail, or its queue to be full.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Kept(std::sync::Arc<Lines>);
+
+#[derive(Debug, Default)]
+struct Lines {
+    taken: std::sync::Mutex<Vec<AuditRecord>>,
+    fails: AtomicBool,
+    is_full: AtomicBool,
+}
+
+impl Kept {
+    pub(crate) fn fails(&self, fails: bool) {
+        self.0.fails.store(fails, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_full(&self, is_full: bool) {
+        self.0.is_full.store(is_full, Ordering::SeqCst);
+    }
+
+    pub(crate) fn all(&self) -> Vec<AuditRecord> {
+        self.0.taken.lock().unwrap().clone()
+    }
+
+    /// What was written since it was asked the last time, as JSON.
+    pub(crate) fn new_lines(&self) -> Vec<serde_json::Value> {
+        let taken = std::mem::take(&mut *self.0.taken.lock().unwrap());
+        taken.iter().map(|record| serde_json::to_value(record).unwrap()).collect()
+    }
+
+    /// The one line that was written since.
+    #[track_caller]
+    pub(crate) fn line(&self) -> serde_json::Value {
+        let mut lines = self.new_lines();
+        assert_eq!(lines.len(), 1, "{lines:#?}");
+        lines.remove(0)
+    }
+}
+
+#[async_trait::async_trait]
+impl AuditSink for Kept {
+    fn reserve(&self, on_failure: OnFailure) -> Result<(), AuditError> {
+        if self.0.is_full.load(Ordering::SeqCst) {
+            return Err(AuditError::new(AuditErrorKind::Overflow));
+        }
+        match on_failure {
+            OnFailure::Refuse if self.0.fails.load(Ordering::SeqCst) => {
+                Err(AuditError::new(AuditErrorKind::NoRoom))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn release(&self) {}
+
+    fn enqueue(&self, record: AuditRecord) -> Result<(), AuditError> {
+        self.0.taken.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(record);
+        Ok(())
+    }
+
+    async fn write(&self, record: AuditRecord) -> Result<(), AuditError> {
+        self.enqueue(record)?;
+        match self.0.fails.load(Ordering::SeqCst) {
+            true => Err(AuditError::new(AuditErrorKind::NoRoom)),
+            false => Ok(()),
+        }
+    }
+
+    async fn flush(&self) -> Result<(), AuditError> {
+        Ok(())
+    }
+
+    async fn close(&self) -> Result<(), AuditError> {
+        Ok(())
+    }
 }

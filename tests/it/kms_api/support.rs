@@ -66,6 +66,17 @@ impl Rig {
         kms: impl FnOnce(KmsBuilder) -> KmsBuilder,
         api: impl FnOnce(Kms) -> KmsApiBuilder,
     ) -> Self {
+        let mut rig = Self::unsealed(kms, api).await;
+        let encrypt = json!({ "KeyId": rig.key.key_id, "Plaintext": "YXR0YWNrIGF0IGRhd24=" });
+        rig.blob = rig.ok("Encrypt", &encrypt).await["CiphertextBlob"].as_str().unwrap().to_owned();
+        rig
+    }
+
+    /// The same without a blob, of which the caller need not be let in.
+    pub(super) async fn unsealed(
+        kms: impl FnOnce(KmsBuilder) -> KmsBuilder,
+        api: impl FnOnce(Kms) -> KmsApiBuilder,
+    ) -> Self {
         let clock = ManualClock::starting_at(SystemTime::UNIX_EPOCH + Duration::from_secs(NOW));
         let manager = KeyManager::builder().clock(clock.clone()).build();
         let opening = kms(builder(&ledger(), &manager).clock(clock.clone())).open();
@@ -90,11 +101,7 @@ impl Rig {
 
         let api = api(kms.clone()).clock(clock.clone()).build().unwrap();
         let blob = String::new();
-        let mut rig =
-            Self { api, kms, manager, clock, store, cluster, spare, spare_cluster, key, pending, blob };
-        let encrypt = json!({ "KeyId": rig.key.key_id, "Plaintext": "YXR0YWNrIGF0IGRhd24=" });
-        rig.blob = rig.ok("Encrypt", &encrypt).await["CiphertextBlob"].as_str().unwrap().to_owned();
-        rig
+        Self { api, kms, manager, clock, store, cluster, spare, spare_cluster, key, pending, blob }
     }
 
     /// One request in this process.
