@@ -26,6 +26,7 @@ mod metadata;
 mod mock;
 mod property;
 mod request;
+mod telling;
 mod vault;
 
 #[cfg(feature = "conformance")]
@@ -52,6 +53,7 @@ pub use request::{
     Closed, DecryptRequest, Decrypted, DeleteKeyRequest, DescribeKeyRequest, EncryptRequest,
     GenerateKeyRequest, GenerateRandomRequest, GeneratedKey, HealthRequest,
 };
+pub use telling::Telling;
 pub use vault::{MemoryVault, Vault};
 
 #[cfg(feature = "mock")]

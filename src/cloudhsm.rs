@@ -58,7 +58,8 @@
 //!
 //! Before a password is tried, that is written down in the store's catalogue. One that was refused, and one of which
 //! three attempts ended nobody knows how, is not tried again until the store is told one by an update, be it the same:
-//! AWS CloudHSM locks a user after five wrong ones. A password that never reached the token costs nothing. Where a login
+//! AWS CloudHSM locks a user after five wrong ones. Being told counts once, also when a later process is the first to
+//! connect. A password that never reached the token costs nothing. Where a login
 //! was lost while the store is connected, attempts to log in again are counted in memory: after a refusal, or three that
 //! end nobody knows how, calls are answered [`AuthenticationFailed`](crate::backend::BackendErrorKind::AuthenticationFailed).
 //!

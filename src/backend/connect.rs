@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::{
     BackendError, BackendErrorKind, ConnectionErrorCode, CustomKeyStoreType, MemoryVault, Operation,
-    RequestId, Vault,
+    RequestId, Telling, Vault,
 };
 
 /// Asks a [`Backend`](super::Backend) for a connection.
@@ -23,6 +23,10 @@ pub struct ConnectRequest {
     pub timeout: Duration,
     /// Where a backend that changes its password keeps it.
     pub vault: Arc<dyn Vault>,
+    /// When the store was told the password that it has now, if ever by an update. It is kept with the store, so that it is
+    /// the same after a restart. A backend that writes down that a password was refused writes this beside it: only
+    /// when it is another the password may be tried again.
+    pub telling: Option<Telling>,
 }
 
 impl ConnectRequest {
@@ -30,13 +34,20 @@ impl ConnectRequest {
     #[must_use]
     pub fn new(reason: ConnectReason, timeout: Duration) -> Self {
         let vault = Arc::new(MemoryVault::new());
-        Self { reason, request_id: RequestId::generate(), timeout, vault }
+        Self { reason, request_id: RequestId::generate(), timeout, vault, telling: None }
     }
 
     /// The same with another vault.
     #[must_use]
     pub fn with_vault(mut self, vault: impl Vault) -> Self {
         self.vault = Arc::new(vault);
+        self
+    }
+
+    /// The same of a store that was told its password then.
+    #[must_use]
+    pub fn with_telling(mut self, telling: Telling) -> Self {
+        self.telling = Some(telling);
         self
     }
 }

@@ -97,9 +97,10 @@ impl CloudHsmBuilder {
     /// An update of the store's password replaces this one, for as long as the store is in this process: put the new one
     /// in here before the next start. What the store's catalogue has of passwords goes by the one that the store was
     /// given last. A store that is opened with that one in here uses the catalogue's: the one that the store
-    /// [made](Self::rotate_password), and that a refused one is not to be tried again. Another one in here counts as
-    /// being told one: it is tried, and replaces the catalogue's when a login works with it. Should it be refused, open
-    /// the store with the earlier one again.
+    /// [made](Self::rotate_password), and that a refused one is not to be tried again, unless an update has told the store
+    /// one since, be it the same: that is kept with the store, and counts once, in this process or a later one. Another
+    /// one in here counts as being told one: it is tried, and replaces the catalogue's when a login works with it. Should
+    /// it be refused, open the store with the earlier one again.
     pub fn password(self, password: KeyStorePassword) -> Self {
         self.pin(password.into())
     }
@@ -275,7 +276,6 @@ impl CloudHsmBuilder {
             }),
             configuration,
             password,
-            told: Arc::default(),
             seen: Arc::<Seen>::default(),
         })
     }

@@ -37,8 +37,6 @@ pub struct CloudHsmCluster {
     pub(super) settings: Arc<Settings>,
     pub(super) configuration: CloudHsmConfiguration,
     pub(super) password: Pin,
-    /// Whether the store was told this password in an update, and has tried it not yet.
-    pub(super) told: Arc<AtomicBool>,
     pub(super) seen: Arc<Seen>,
 }
 
@@ -193,8 +191,6 @@ impl Backend for CloudHsmCluster {
         }
         if let Some(password) = &change.password {
             changed.password = Pin::from(password.clone());
-            // Anew, also if it is the same: the officer may have set in the cluster what the store had.
-            changed.told = Arc::new(AtomicBool::new(true));
         }
         Ok(Arc::new(changed))
     }

@@ -31,7 +31,7 @@ pub(super) async fn connect(
 ) -> Result<HsmConnection, ConnectionError> {
     let settings = &cluster.settings;
     refuse_too_few(settings, request.reason).await?;
-    let mut keeper = Keeper::open(&request.vault, &cluster.password, &cluster.told, request.reason).await?;
+    let mut keeper = Keeper::open(request, &cluster.password).await?;
     keeper.settle(cluster.seen.attempts.take());
     // A password that is not to be tried is a reason not to go to the HSM at all.
     keeper.candidates()?;

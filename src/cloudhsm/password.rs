@@ -4,16 +4,20 @@
 //! is being changed is written down as *pending* first, so that after a crash at any moment either it or the *current*
 //! one works. It stays written down until a login shows which of them does.
 //!
+//! That the store was told one is kept with the store itself, as a [`Telling`]; here it is written down of which telling
+//! account was taken, in the same step as that the password is tried. So each telling is good for one attempt, whichever
+//! process makes it.
+//!
 //! One that the store is *told* is written down beside those, which it replaces when a login shows that it is in force:
 //! a mistaken one must not cost what only the store knows.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::pin::Pin;
 use super::token::TokenName;
 use crate::backend::{
-    BackendError, BackendErrorKind, ConnectReason, ConnectionError, ConnectionErrorCode, Vault,
+    BackendError, BackendErrorKind, ConnectReason, ConnectRequest, ConnectionError, ConnectionErrorCode,
+    Telling, Vault,
 };
 use crate::primitive::random;
 use crate::secret::SecretBytes;
@@ -21,7 +25,9 @@ use crate::secret::SecretBytes;
 #[cfg(test)]
 mod tests;
 
-const VERSION: &str = "custom-key-store password v1";
+const VERSION: &str = "custom-key-store password v2";
+/// That has no telling in it.
+const FIRST_VERSION: &str = "custom-key-store password v1";
 /// After so many attempts of which nobody knows how they ended, no other is begun; one that was begun before may be made
 /// to its end with one more. That is one fewer than lock a user of AWS CloudHSM: the last is a person's.
 const MAX_TRIES: u8 = 3;
@@ -31,6 +37,8 @@ const NEW_PASSWORD_LEN: usize = 32;
 /// What is kept in the vault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Record {
+    /// When the store was told a password last, of which this takes account.
+    telling: Option<Telling>,
     /// What the store was told since, and no login has shown to be in force.
     told: Option<Pin>,
     /// The token has refused that one.
@@ -64,13 +72,12 @@ pub(super) struct Keeper {
     record: Record,
     /// A configuration that is only tried out must not replace what the store rests on.
     writable: bool,
-    /// Whether the store was told a password of which nothing is written down yet.
-    told: Arc<AtomicBool>,
 }
 
 impl Record {
     const fn new(given: Pin, current: Pin) -> Self {
         Self {
+            telling: None,
             told: None,
             told_refused: false,
             given,
@@ -105,8 +112,9 @@ impl Record {
         let tries = [b'0' + self.tries.min(9)];
         let others = self.others.join("\t");
         let refused = |is_refused| if is_refused { b"refused".as_slice() } else { b"" };
-        let lines: [&[u8]; 10] = [
+        let lines: [&[u8]; 11] = [
             VERSION.as_bytes(),
+            self.telling.as_ref().map_or("", Telling::as_str).as_bytes(),
             self.told.as_ref().map_or(&[], Pin::expose),
             refused(self.told_refused),
             self.given.expose(),
@@ -130,9 +138,14 @@ impl Record {
         let text = std::str::from_utf8(bytes).ok()?.strip_suffix('\n')?;
         let mut lines = text.split('\n');
         let mut next = || lines.next();
-        if next()? != VERSION {
-            return None;
-        }
+        let telling = match next()? {
+            VERSION => match next()? {
+                "" => None,
+                telling => Some(Telling::new(telling).ok()?),
+            },
+            FIRST_VERSION => None,
+            _ => return None,
+        };
         let password = |text: &str| Pin::new(text).ok();
         let perhaps = |text: &str| if text.is_empty() { Some(None) } else { password(text).map(Some) };
         let is_refused = |text| match text {
@@ -150,6 +163,7 @@ impl Record {
         };
         let others = next()?.split('\t').filter(|name| !name.is_empty()).map(str::to_owned).collect();
         next().is_none().then_some(Self {
+            telling,
             told,
             told_refused,
             given,
@@ -165,21 +179,24 @@ impl Record {
 
 impl Keeper {
     /// Reads what is written down, and tells it the password that the store is configured with, if that is another than
-    /// the last. So it is when the store was `told` one since, be it the same: whoever told it may have set it in the
-    /// cluster.
-    pub(super) async fn open(
-        vault: &Arc<dyn Vault>,
-        given: &Pin,
-        told: &Arc<AtomicBool>,
-        reason: ConnectReason,
-    ) -> Result<Self, ConnectionError> {
+    /// the last. So it is when the store was told one since, be it the same: whoever told it may have set it in the
+    /// cluster. That is written down together with the attempt that comes of it, and so it is one attempt, whatever happens
+    /// in between.
+    pub(super) async fn open(request: &ConnectRequest, given: &Pin) -> Result<Self, ConnectionError> {
+        let ConnectRequest { reason, vault, telling, .. } = request;
         let stored = vault.read().await.map_err(unread)?;
-        let is_said = told.load(Ordering::Acquire);
-        let record = match stored.map(|bytes| Record::from_bytes(bytes.expose())) {
-            Some(Some(record)) => Some(record),
-            // Who tells it one leads it out.
-            Some(None) if !is_said => return Err(unreadable()),
-            Some(None) | None => None,
+        let is_since = |written: Option<&Telling>| telling.is_some() && telling.as_ref() != written;
+        let (record, is_said) = match stored.as_ref().map(SecretBytes::expose) {
+            None => (None, telling.is_some()),
+            Some(bytes) => match Record::from_bytes(bytes) {
+                Some(record) => {
+                    let is_said = is_since(record.telling.as_ref());
+                    (Some(record), is_said)
+                }
+                // Who tells it one leads it out.
+                None if is_since(telling_in(bytes).as_ref()) => (None, true),
+                None => return Err(unreadable()),
+            },
         };
         let is_known = !is_said && record.as_ref().is_some_and(|record| record.last() == given);
         // What is only tried out may be written down where it replaces nothing.
@@ -189,7 +206,10 @@ impl Keeper {
         if !is_known {
             record.tell(given, is_said);
         }
-        Ok(Self { vault: Arc::clone(vault), record, writable, told: Arc::clone(told) })
+        if is_said {
+            record.telling.clone_from(telling);
+        }
+        Ok(Self { vault: Arc::clone(vault), record, writable })
     }
 
     /// Takes account of attempts that ended when nobody waited for them any more.
@@ -316,10 +336,14 @@ impl Keeper {
         if !self.writable {
             return Ok(());
         }
-        self.vault.write(self.record.to_bytes()).await?;
-        self.told.store(false, Ordering::Release);
-        Ok(())
+        self.vault.write(self.record.to_bytes()).await
     }
+}
+
+/// The telling that a record of a later release takes account of: its second line, as in this one.
+fn telling_in(bytes: &[u8]) -> Option<Telling> {
+    let second = bytes.split(|byte| *byte == b'\n').nth(1)?;
+    Telling::new(std::str::from_utf8(second).ok()?).ok()
 }
 
 /// 190 bits, in letters and digits.

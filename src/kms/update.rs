@@ -12,7 +12,7 @@ use super::mapping;
 use super::request::StoreSecret;
 use super::secret;
 use super::slot::{Gone, Slot};
-use crate::backend::{Backend, Change, StoreConfiguration};
+use crate::backend::{Backend, Change, StoreConfiguration, Telling};
 use crate::store::{ConnectionState, Revision, UpdateError};
 use crate::store_id::StoreId;
 
@@ -83,6 +83,7 @@ impl Kms {
                 false => None,
             },
             secret: told.as_ref().map(secret::encode),
+            telling: Telling::of(&change),
         };
         let of_update = |error| mapping::of_update(slot.store_type, change.name.as_ref(), error);
         let trying = slot.look(|store, _| store.try_revision(revision)).map_err(gone)?.map_err(of_update)?;

@@ -11,7 +11,7 @@ use super::live::close;
 use super::report::Goodbye;
 use crate::backend::{
     Backend, BackendError, ConnectReason, ConnectRequest, Connection, ConnectionError, CustomKeyStoreType,
-    Health, HealthRequest, HealthStatus, RequestId, RequestMetadata, Vault,
+    Health, HealthRequest, HealthStatus, RequestId, RequestMetadata, Telling, Vault,
 };
 use crate::clock::Clock;
 
@@ -23,6 +23,7 @@ pub(super) struct Contact {
     pub(super) store_type: CustomKeyStoreType,
     pub(super) backend: Arc<dyn Backend>,
     pub(super) vault: Arc<dyn Vault>,
+    pub(super) telling: Option<Telling>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) principal: Arc<str>,
     pub(super) limits: Limits,
@@ -36,6 +37,7 @@ impl Contact {
             request_id: RequestId::generate(),
             timeout: self.limits.connect_timeout,
             vault: Arc::clone(&self.vault),
+            telling: self.telling.clone(),
         };
         let (store_type, backend) = (self.store_type, Arc::clone(&self.backend));
         let clock = Arc::clone(&self.clock);

@@ -11,7 +11,7 @@ use super::guard::Shielded;
 use super::patience::Patience;
 use super::register::{Kept, Recording, Register, keep_failure, unrecorded};
 use crate::backend::{
-    Backend, ConnectReason, CustomKeyStoreType, MemoryVault, StoreConfiguration, StoreName, Vault,
+    Backend, ConnectReason, CustomKeyStoreType, MemoryVault, StoreConfiguration, StoreName, Telling, Vault,
 };
 use crate::clock::Clock;
 use crate::key::Keyring;
@@ -26,6 +26,8 @@ pub(super) struct Core {
     /// What the backend says of itself, asked once.
     pub(super) configuration: StoreConfiguration,
     pub(super) vault: Arc<dyn Vault>,
+    /// When it was told its password, if it was since it was created.
+    pub(super) telling: Option<Telling>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) principal: Arc<str>,
     pub(super) limits: Limits,
@@ -75,6 +77,7 @@ impl Core {
             configuration,
             backend,
             vault: Arc::new(MemoryVault::new()),
+            telling: None,
             clock,
             principal: "custom-key-store".into(),
             limits,
@@ -93,6 +96,7 @@ impl Core {
             store_type: self.store_type(),
             backend: Arc::clone(backend),
             vault: Arc::clone(&self.vault),
+            telling: self.telling.clone(),
             clock: Arc::clone(&self.clock),
             principal: Arc::clone(&self.principal),
             limits: self.limits,

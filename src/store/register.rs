@@ -11,7 +11,7 @@ use super::core::Core;
 use super::joint::Joint;
 use crate::backend::{
     BackendError, BackendErrorKind, ConnectionError, ConnectionErrorCode, StoreConfiguration, StoreName,
-    Vault,
+    Telling, Vault,
 };
 use crate::catalog::{
     CatalogError, CatalogErrorKind, Claim, Edit, Ledger, Record, Stored, Table, base64_text,
@@ -40,6 +40,9 @@ pub(crate) struct StoreRecord {
     /// What its backend is made of beside the configuration and must not be seen, sealed for this row.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "base64_text::optional")]
     pub(crate) secret: Option<Vec<u8>>,
+    /// When the store was told its password by an update last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) telling: Option<Telling>,
 }
 
 impl StoreRecord {
@@ -119,6 +122,7 @@ impl Register {
             configuration: core.configuration.clone(),
             state: Kept::Disconnected,
             secret: secret.map(|secret| seal_secret(ledger, &core.id, secret)),
+            telling: None,
         };
         let timing = Timing { clock: Arc::clone(&core.clock), limit: core.limits.call_timeout };
         timing.bounded(ledger.commit(vec![ledger.insert(&record)?])).await?;

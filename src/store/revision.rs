@@ -15,7 +15,7 @@ use super::live::close;
 use super::register::seal_secret;
 use crate::backend::{
     Backend, Change, Connection, ConnectionError, ConnectionErrorCode, InvalidChange, StoreConfiguration,
-    StoreName,
+    StoreName, Telling,
 };
 use crate::catalog::CatalogError;
 use crate::clock::Clock;
@@ -29,6 +29,8 @@ pub(crate) struct Revision {
     pub(crate) backend: Option<(Arc<dyn Backend>, StoreConfiguration)>,
     /// What that one is made of and must not be seen.
     pub(crate) secret: Option<SecretBytes>,
+    /// That the store is told a password.
+    pub(crate) telling: Option<Telling>,
 }
 
 impl Revision {
@@ -38,13 +40,13 @@ impl Revision {
 
     /// Refuses what no trial could make possible.
     pub(super) fn tried(self, core: &Core) -> Result<TriedRevision, UpdateError> {
-        let Self { name, backend, secret } = self;
+        let Self { name, backend, secret, telling } = self;
         if backend.as_ref().is_some_and(|(_, new)| new.store_type() != core.store_type()) {
             let error = ConnectionError::new(ConnectionErrorCode::InternalError);
             return Err(error.with_detail("the changed backend is of the other store type").into());
         }
         let secret = secret.map(|secret| seal_secret(core.ring.ledger(), &core.id, &secret));
-        Ok(TriedRevision { name, backend, secret, replacement: None })
+        Ok(TriedRevision { name, backend, secret, telling, replacement: None })
     }
 }
 
@@ -54,6 +56,7 @@ pub(crate) struct TriedRevision {
     backend: Option<(Arc<dyn Backend>, StoreConfiguration)>,
     /// Sealed, so that it is the same however often it is written.
     secret: Option<Vec<u8>>,
+    telling: Option<Telling>,
     pub(super) replacement: Option<Replacement>,
 }
 
@@ -93,7 +96,8 @@ impl Core {
     /// The revision that a change amounts to. Nothing is changed here.
     pub(super) fn revision(&self, change: Change) -> Result<Revision, UpdateError> {
         let backend = if change.concerns_backend() { Some(self.reconfigured(&change)?) } else { None };
-        Ok(Revision { name: change.name, backend, secret: None })
+        let telling = Telling::of(&change);
+        Ok(Revision { name: change.name, backend, secret: None, telling })
     }
 
     pub(super) fn reconfigured(
@@ -117,9 +121,9 @@ impl Core {
         tried: &TriedRevision,
     ) -> BoxFuture<'static, Result<(), CatalogError>> {
         let Some(register) = self.register.clone() else { return async { Ok(()) }.boxed() };
-        let TriedRevision { name, backend, secret, replacement: _ } = tried;
+        let TriedRevision { name, backend, secret, telling, replacement: _ } = tried;
         let configuration = backend.as_ref().map(|(_, configuration)| configuration.clone());
-        let (name, secret) = (name.clone(), secret.clone());
+        let (name, secret, telling) = (name.clone(), secret.clone(), telling.clone());
         async move {
             register
                 .write(|record| {
@@ -132,6 +136,9 @@ impl Core {
                     if let Some(secret) = &secret {
                         record.secret = Some(secret.clone());
                     }
+                    if telling.is_some() {
+                        record.telling.clone_from(&telling);
+                    }
                     true
                 })
                 .await
@@ -141,9 +148,12 @@ impl Core {
 
     /// Takes a revision over, as far as it concerns a store in every state.
     pub(super) fn adopt_revision(&mut self, tried: TriedRevision) -> Adopted {
-        let TriedRevision { name, backend, secret: _, replacement } = tried;
+        let TriedRevision { name, backend, secret: _, telling, replacement } = tried;
         if let Some(name) = name {
             self.name = name;
+        }
+        if telling.is_some() {
+            self.telling = telling;
         }
         let old = backend.map(|(backend, configuration)| {
             self.ring.set_cluster(configuration.cluster_id());

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 
 fn password(text: &str) -> Pin {
@@ -14,6 +16,7 @@ fn a_record_comes_back_as_it_was_written() {
         record.pending_refused = pending.is_some();
         record.told_refused = refused.is_some();
         record.told = record.told_refused.then(|| password("told1111"));
+        record.telling = pending.is_none().then(Telling::generate);
         record.others.push(TokenName::Label(format!("a\tb\nc{tries}")).to_string());
         (record.pending, record.tries, record.refused) = (pending, tries, refused);
         assert_eq!(Record::from_bytes(record.to_bytes().expose()), Some(record.clone()));
@@ -33,10 +36,58 @@ fn what_is_no_record_is_refused() {
         assert_eq!(Record::from_bytes(&bytes[..end]), None, "{end}");
     }
     assert_eq!(Record::from_bytes(&[bytes, b"\n"].concat()), None);
+    let text = std::str::from_utf8(bytes).unwrap();
+    assert_eq!(Record::from_bytes(text.replacen("\n\n", "\n0123\n", 1).as_bytes()), None);
     assert_eq!(Record::from_bytes(&[0xff; 40]), None);
 }
 
-/// What somebody does with the store.
+#[test]
+fn a_record_of_the_first_version_is_read() {
+    let first = b"custom-key-store password v1\ntold1111\nrefused\ngiven111\ncurrent1\n\n\n2\n\n\n";
+    let mut expected = Record::new(password("given111"), password("current1"));
+    (expected.told, expected.told_refused, expected.tries) = (Some(password("told1111")), true, 2);
+    assert_eq!(Record::from_bytes(first), Some(expected));
+}
+
+/// Which may hold a password that nobody else knows.
+#[test]
+fn a_record_of_a_later_version_gives_way_to_what_the_store_was_told_since_and_to_nothing_else() {
+    let (before, since) = (Telling::generate(), Telling::generate());
+    let later = format!("custom-key-store password v3\n{before}\nwhatever that may be\n");
+    futures::executor::block_on(async {
+        for (text, telling, is_read) in [
+            (&*later, None, false),
+            (&later, Some(&before), false),
+            (&later, Some(&since), true),
+            ("of somebody else", None, false),
+            ("of somebody else", Some(&since), true),
+        ] {
+            let vault: Arc<dyn Vault> = Arc::new(crate::backend::MemoryVault::new());
+            vault.write(text.as_bytes().into()).await.unwrap();
+            let request = request(&vault, telling);
+            match Keeper::open(&request, &password(GIVEN)).await {
+                Ok(keeper) => {
+                    assert!(is_read, "{text}");
+                    assert_eq!(keeper.candidates().unwrap(), [(Candidate::Current, password(GIVEN))]);
+                }
+                Err(error) => {
+                    assert!(!is_read, "{text}");
+                    assert_eq!(error.code(), ConnectionErrorCode::InternalError);
+                }
+            }
+            let kept = vault.read().await.unwrap().unwrap();
+            assert_eq!(kept.expose(), text.as_bytes());
+        }
+    });
+}
+
+fn request(vault: &Arc<dyn Vault>, telling: Option<&Telling>) -> ConnectRequest {
+    let request = ConnectRequest::new(ConnectReason::Connect, Duration::from_secs(1));
+    let request = request.with_vault(Arc::clone(vault));
+    telling.cloned().into_iter().fold(request, ConnectRequest::with_telling)
+}
+
+/// What somebody does with the store. Each connects it, as a process does that knows nothing of the ones before.
 #[derive(Debug, Clone, Copy)]
 enum Step {
     /// It is opened with this password in its configuration.
@@ -47,11 +98,13 @@ enum Step {
     Again,
     /// It is connected, and nobody hears what the token says of the first password.
     CutOff,
+    /// It is told this one, and whatever connects it then does not come as far as the token.
+    ToldInVain(&'static str),
 }
 
 const GIVEN: &str = "given111";
 
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 9] = [
     Step::Opened(GIVEN),
     Step::Opened("mistake1"),
     Step::Opened("mistake2"),
@@ -59,6 +112,8 @@ const STEPS: [Step; 7] = [
     Step::Told("mistake1"),
     Step::Again,
     Step::CutOff,
+    Step::ToldInVain(GIVEN),
+    Step::ToldInVain("mistake1"),
 ];
 
 /// A store, and a token in which this password is in force.
@@ -66,7 +121,7 @@ struct Bench {
     vault: Arc<dyn Vault>,
     in_force: Pin,
     given: Pin,
-    told: Arc<AtomicBool>,
+    telling: Option<Telling>,
     /// Those that were refused since the store was given one.
     refused: Vec<Pin>,
 }
@@ -76,25 +131,31 @@ impl Bench {
         let vault: Arc<dyn Vault> = Arc::new(crate::backend::MemoryVault::new());
         vault.write(record.to_bytes()).await.unwrap();
         let (given, in_force) = (record.given.clone(), password(in_force));
-        Self { vault, in_force, given, told: Arc::default(), refused: Vec::new() }
+        Self { vault, in_force, given, telling: None, refused: Vec::new() }
     }
 
     async fn step(&mut self, step: Step) -> Result<(), ConnectionError> {
         match step {
-            Step::Opened(text) | Step::Told(text) => {
-                let (given, is_told) = (password(text), matches!(step, Step::Told(_)));
-                if is_told || given != self.given {
+            Step::Opened(text) => {
+                if password(text) != self.given {
                     self.refused.clear();
                 }
-                (self.given, self.told) = (given, Arc::new(AtomicBool::new(is_told)));
+                self.given = password(text);
+            }
+            Step::Told(text) | Step::ToldInVain(text) => {
+                self.refused.clear();
+                (self.given, self.telling) = (password(text), Some(Telling::generate()));
             }
             Step::Again | Step::CutOff => {}
         }
-        self.connect(matches!(step, Step::CutOff)).await
+        let mut keeper = Keeper::open(&request(&self.vault, self.telling.as_ref()), &self.given).await?;
+        if matches!(step, Step::ToldInVain(_)) {
+            return Err(ConnectionError::new(ConnectionErrorCode::NetworkErrors));
+        }
+        self.connect(&mut keeper, matches!(step, Step::CutOff)).await
     }
 
-    async fn connect(&mut self, is_cut_off: bool) -> Result<(), ConnectionError> {
-        let mut keeper = Keeper::open(&self.vault, &self.given, &self.told, ConnectReason::Connect).await?;
+    async fn connect(&mut self, keeper: &mut Keeper, is_cut_off: bool) -> Result<(), ConnectionError> {
         for (candidate, password) in keeper.candidates()? {
             keeper.before_try().await?;
             if is_cut_off {
@@ -152,7 +213,8 @@ fn a_password_that_is_told_replaces_the_others_when_it_is_in_force() {
             bench.step(Step::Told(text)).await.unwrap();
             assert!(bench.refused.is_empty());
             let written = bench.vault.read().await.unwrap().unwrap();
-            let expected = Record::new(password(text), password(text));
+            let mut expected = Record::new(password(text), password(text));
+            expected.telling = bench.telling;
             assert_eq!(Record::from_bytes(written.expose()), Some(expected));
         }
     });

@@ -103,15 +103,18 @@ pub(crate) fn past_the_deadline<T: Send>(
     })
 }
 
-/// A store in a new catalogue in this file.
-pub(crate) async fn kept(path: &Path, cluster: CloudHsmBuilder) -> KeyStore<Disconnected> {
-    let identity = Identity::new(
+pub(crate) fn identity() -> Identity {
+    Identity::new(
         Partition::new("aws").unwrap(),
         Region::new("eu-central-1").unwrap(),
         AccountId::new("111122223333").unwrap(),
-    );
+    )
+}
+
+/// A store in a new catalogue in this file.
+pub(crate) async fn kept(path: &Path, cluster: CloudHsmBuilder) -> KeyStore<Disconnected> {
     let catalog = SqliteCatalog::create(path).await.unwrap();
-    let ledger = Ledger::create(catalog, &SealingKey::from_bytes(&[7; 32]), identity).await.unwrap();
+    let ledger = Ledger::create(catalog, &SealingKey::from_bytes(&[7; 32]), identity()).await.unwrap();
     let name = StoreName::new("hsm").unwrap();
     KeyStore::builder(cluster.build().unwrap()).create(&ledger, name).await.unwrap()
 }

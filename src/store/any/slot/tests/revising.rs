@@ -28,6 +28,7 @@ fn revision(stage: &Stage) -> Revision {
         name: Some(name("other")),
         backend: Some((backend, configuration)),
         secret: Some(b"correct horse".as_slice().into()),
+        telling: None,
     }
 }
 
