@@ -199,6 +199,7 @@ mod sigv4;
 mod store;
 mod store_id;
 mod sync;
+mod thread;
 mod value;
 
 // The paved road; the rest lives in its module, under one path.

@@ -14,7 +14,9 @@ use super::row::{Row, Table};
 /// # For implementers
 ///
 /// - Texts are compared byte by byte; rows are listed in the order of those bytes.
-/// - A future that is dropped leaves the catalogue as it was or as it was to be, never in between.
+/// - A future that is dropped leaves the catalogue as it was or as it was to be, never in between. One that is neither
+///   dropped nor polled any more, as in a `select!` whose other branch is busy, holds up no other call: what the work
+///   needs, a lock or a connection, belongs to somebody who goes on by himself.
 /// - What a commit [requires](Edit::Require) holds at the moment in which it takes place, whoever else commits. A database
 ///   that writes for several at once must keep what was looked at as it is until the commit is durable, also that there
 ///   is no such row: by locks that cover it, or by serializable isolation. Under a snapshot of its own each of two

@@ -8,6 +8,7 @@ mod opening;
 mod rows;
 mod schema;
 mod snapshot;
+mod worker;
 mod writer;
 
 use std::fmt;
@@ -17,8 +18,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::lock::Mutex;
-use sqlx::Connection as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
 use super::contract::{Catalog, Snapshot};
@@ -26,9 +25,9 @@ use super::edit::Edit;
 use super::error::{CatalogError, CatalogErrorKind as Kind};
 use super::row::{Row, Table};
 use connection::bounded;
-use failure::failure;
 use rows::Statement;
 use snapshot::SqliteSnapshot;
+use worker::Worker;
 use writer::Writer;
 
 pub use opening::SqliteBuilder;
@@ -50,8 +49,8 @@ pub use opening::SqliteBuilder;
 /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 /// ```
 ///
-/// Needs no async runtime: SQLite works on threads of its own, two for an open catalogue and one for each snapshot.
-/// Reading does not wait for commits.
+/// Needs no async runtime: SQLite works on threads of its own, two for each of the two connections of an open catalogue and
+/// one for each snapshot. Reading does not wait for commits.
 ///
 /// # The file and its companions
 ///
@@ -82,8 +81,7 @@ pub struct SqliteCatalog {
     options: SqliteConnectOptions,
     deadline: Duration,
     closed: AtomicBool,
-    /// `None` once closed.
-    reader: Mutex<Option<SqliteConnection>>,
+    reader: Worker,
     /// `None` if it was opened for reading.
     writer: Option<Arc<Writer>>,
 }
@@ -166,14 +164,14 @@ impl SqliteCatalog {
         deadline: Duration,
         reader: SqliteConnection,
         writer: Option<SqliteConnection>,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, CatalogError> {
+        Ok(Self {
             options,
             deadline,
             closed: AtomicBool::new(false),
-            reader: Mutex::new(Some(reader)),
-            writer: writer.map(|writer| Arc::new(Writer::new(writer))),
-        }
+            reader: Worker::new(reader)?,
+            writer: writer.map(Writer::new).transpose()?.map(Arc::new),
+        })
     }
 
     /// Refuses if the catalogue is closed. What was left by a commit that was dropped is settled first, so that nobody
@@ -188,11 +186,10 @@ impl SqliteCatalog {
         }
     }
 
-    async fn rows(&self, statement: Statement<'_>) -> Result<Vec<Row>, CatalogError> {
+    async fn rows(&self, statement: Statement<'static>) -> Result<Vec<Row>, CatalogError> {
         bounded(self.deadline, async {
             self.ready().await?;
-            let mut reader = self.reader.lock().await;
-            connection::rows(reader.as_mut().ok_or_else(closed)?, statement).await
+            self.reader.run(async move |reader| connection::rows(reader, statement).await).await
         })
         .await
         .map_err(|error| self.named_in(error))
@@ -227,12 +224,12 @@ fn signed(limit: usize) -> i64 {
 #[async_trait]
 impl Catalog for SqliteCatalog {
     async fn read(&self, table: Table, id: &str) -> Result<Option<Row>, CatalogError> {
-        let query = sqlx::query(rows::READ).bind(table.as_str()).bind(id);
+        let query = sqlx::query(rows::READ).bind(table.as_str()).bind(id.to_owned());
         Ok(self.rows(query).await?.pop())
     }
 
     async fn find(&self, table: Table, unique: &str) -> Result<Option<Row>, CatalogError> {
-        let query = sqlx::query(rows::FIND).bind(table.as_str()).bind(unique);
+        let query = sqlx::query(rows::FIND).bind(table.as_str()).bind(unique.to_owned());
         Ok(self.rows(query).await?.pop())
     }
 
@@ -245,10 +242,10 @@ impl Catalog for SqliteCatalog {
     ) -> Result<Vec<Row>, CatalogError> {
         let statement = if owner.is_some() { rows::LIST_OF_OWNER } else { rows::LIST };
         // No id is empty.
-        let query =
-            sqlx::query(statement).bind(table.as_str()).bind(after.unwrap_or_default()).bind(signed(limit));
+        let after = after.unwrap_or_default().to_owned();
+        let query = sqlx::query(statement).bind(table.as_str()).bind(after).bind(signed(limit));
         self.rows(match owner {
-            Some(owner) => query.bind(owner),
+            Some(owner) => query.bind(owner.to_owned()),
             None => query,
         })
         .await
@@ -264,7 +261,7 @@ impl Catalog for SqliteCatalog {
         let statement = if owner.is_some() { rows::DUE_OF_OWNER } else { rows::DUE };
         let query = sqlx::query(statement).bind(table.as_str()).bind(until).bind(signed(limit));
         self.rows(match owner {
-            Some(owner) => query.bind(owner),
+            Some(owner) => query.bind(owner.to_owned()),
             None => query,
         })
         .await
@@ -277,7 +274,7 @@ impl Catalog for SqliteCatalog {
         };
         bounded(self.deadline, async {
             self.ready().await?;
-            writer.commit(&edits).await
+            writer.commit(edits).await
         })
         .await
         .map_err(|error| self.named_in(error))?;
@@ -298,10 +295,7 @@ impl Catalog for SqliteCatalog {
     async fn close(&self) -> Result<(), CatalogError> {
         self.closed.store(true, Ordering::Release);
         bounded(self.deadline, async {
-            let read = match self.reader.lock().await.take() {
-                Some(reader) => reader.close().await.map_err(failure),
-                None => Ok(()),
-            };
+            let read = self.reader.close().await;
             match &self.writer {
                 Some(writer) => writer.close().await.and(read),
                 None => read,

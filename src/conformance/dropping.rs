@@ -1,10 +1,10 @@
-//! Dropping a future at any await.
+//! Dropping a future at any await, or leaving it there.
 //!
 //! Each call is dropped after no poll, after one, after two and so on, until it completes; each time both at
 //! once and when it has been woken, since then a result may be on its way that nobody will fetch.
 
 use std::fmt;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::clock::Clock;
 /// How long to wait for a wake before polling nevertheless: longer than a call to something nearby takes.
 const NAP: Duration = Duration::from_millis(50);
 
-/// When a call is dropped.
+/// When a call is dropped, or left.
 #[derive(Clone, Copy)]
 pub(crate) struct Moment {
     pub(crate) polls: usize,
@@ -49,7 +49,31 @@ pub(crate) async fn poll_and_drop<T: Send>(
     future: impl Future<Output = T> + Send,
     moment: Moment,
 ) -> Option<T> {
+    poll_until(clock, pin!(future), moment).await
+}
+
+/// Polls at most so many times, leaves the future alone while others do something, and polls it to its end then. Gives what
+/// the others came to, and whether the future had an output before.
+pub(crate) async fn poll_and_leave<U>(
+    clock: &dyn Clock,
+    future: impl Future<Output: Send> + Send,
+    moment: Moment,
+    meanwhile: impl AsyncFnOnce() -> U,
+) -> (U, bool) {
     let mut future = pin!(future);
+    let is_done = poll_until(clock, future.as_mut(), moment).await.is_some();
+    let others = meanwhile().await;
+    if !is_done {
+        future.await;
+    }
+    (others, is_done)
+}
+
+async fn poll_until<F: Future<Output: Send> + Send>(
+    clock: &dyn Clock,
+    mut future: Pin<&mut F>,
+    moment: Moment,
+) -> Option<F::Output> {
     for poll in 1..=moment.polls {
         if let Some(output) = poll_fn(|cx| Poll::Ready(ready(future.as_mut().poll(cx)))).await {
             return Some(output);

@@ -2,10 +2,7 @@
 
 use std::fmt;
 use std::panic::AssertUnwindSafe;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
 use std::time::Duration;
 
 use futures_channel::oneshot;
@@ -17,6 +14,7 @@ use crate::audit::chain::Position;
 use crate::audit::error::{AuditError, AuditErrorKind as Kind};
 use crate::catalog::{CatalogError, CatalogErrorKind, Ledger, Record, Stored, Table, base64_text};
 use crate::clock::{Clock, within};
+use crate::thread::wait_for;
 
 /// The end of the log, in the catalogue. There is one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -162,25 +160,5 @@ pub(in crate::audit) fn refused(error: CatalogError) -> AuditError {
 impl fmt::Debug for Head {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Head").field("latest", &self.latest).finish_non_exhaustive()
-    }
-}
-
-/// Blocks the thread until the future is done.
-fn wait_for<T>(future: impl Future<Output = T>) -> T {
-    struct Unpark(Thread);
-
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
-    let mut future = pin!(future);
-    loop {
-        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(value) => return value,
-            Poll::Pending => thread::park(),
-        }
     }
 }

@@ -1,11 +1,14 @@
-//! Dropping a future at any await: the catalogue must then be as it was, or as it was to be.
+//! Dropping a future at any await: the catalogue must then be as it was, or as it was to be. And leaving it there, neither
+//! polled nor dropped: that must be nobody else's trouble.
 
 use super::Suite;
 use super::content::{ALL, commit, holds, inserts, rest, row, same};
 use crate::catalog::{Catalog, CatalogError, Edit, Row, Table};
-use crate::conformance::{Expect as _, Moment, Outcome, checks, failed, moments, poll_all, poll_and_drop};
+use crate::conformance::{
+    Expect as _, Moment, Outcome, checks, failed, moments, poll_all, poll_and_drop, poll_and_leave,
+};
 
-checks!("cancellation": read, find, list, due, snapshot, snapshot_next, commits, many_at_once, close);
+checks!("cancellation": read, find, list, due, snapshot, snapshot_next, commits, many_at_once, left_alone, close);
 
 async fn filled(suite: &Suite) -> Outcome<(std::sync::Arc<dyn Catalog>, Row)> {
     let catalog = suite.empty().await?;
@@ -134,6 +137,39 @@ async fn many_at_once(suite: &Suite) -> Outcome {
         });
         poll_and_drop(&*suite.clock, poll_all(calls), Moment { polls, woken: false }).await;
         works(&*catalog, &row, "after many calls at once were dropped").await?;
+    }
+    Ok(())
+}
+
+/// As in a `select!` whose other branch is busy: whoever waits for such a call waits for ever.
+async fn left_alone(suite: &Suite) -> Outcome {
+    let (catalog, row) = filled(suite).await?;
+    let catalog = &*catalog;
+    left(suite, catalog, &row, "read", || catalog.read(Table::Keys, "id")).await?;
+    left(suite, catalog, &row, "find", || catalog.find(Table::Keys, "u")).await?;
+    left(suite, catalog, &row, "list", || catalog.list(Table::Keys, Some("o"), None, ALL)).await?;
+    left(suite, catalog, &row, "due", || catalog.due(Table::Keys, None, 1, ALL)).await?;
+    left(suite, catalog, &row, "snapshot", || catalog.snapshot()).await?;
+    // Refused, so that it changes nothing.
+    left(suite, catalog, &row, "commit", || catalog.commit(inserts([&row]))).await
+}
+
+/// Leaves the call at every moment, and checks that the catalogue works meanwhile.
+async fn left<T: Send, F: Future<Output = T> + Send>(
+    suite: &Suite,
+    catalog: &dyn Catalog,
+    held: &Row,
+    name: &str,
+    call: impl Fn() -> F,
+) -> Outcome {
+    for moment in moments(suite.cancellation_rounds) {
+        let after = format!("while {name} is left alone ({moment})");
+        let works = async || works(catalog, held, &after).await;
+        let (works, is_done) = poll_and_leave(&*suite.clock, call(), moment, works).await;
+        works?;
+        if is_done {
+            break;
+        }
     }
     Ok(())
 }

@@ -132,7 +132,7 @@ impl SqliteBuilder {
         })
         .await?;
         bounded(self.deadline, look_over(&mut reader)).await?;
-        Ok(SqliteCatalog::new(options, self.deadline, reader, None))
+        SqliteCatalog::new(options, self.deadline, reader, None)
     }
 
     async fn own(&self, path: PathBuf, lease: Lease, create: bool) -> Result<SqliteCatalog, CatalogError> {
@@ -148,7 +148,7 @@ impl SqliteBuilder {
         let options = options.read_only(true);
         match self.prepare(&mut writer, &options, create).await {
             Ok(reader) => {
-                let catalog = SqliteCatalog::new(options, self.deadline, reader, Some(writer));
+                let catalog = SqliteCatalog::new(options, self.deadline, reader, Some(writer))?;
                 // What the last owner could not do before it ended.
                 catalog.erase().await;
                 Ok(catalog)

@@ -80,6 +80,7 @@ pub(super) enum Flaw {
     LosesPiece,
     CommitsLater,
     LeaksPlaces,
+    HoldsOthersUp,
     // Closing
     ClosesOnce,
     WorksAfterClose,
@@ -184,9 +185,20 @@ impl Flawed {
         if self.closed.load(SeqCst) > 0 && self.flaw != Flaw::WorksAfterClose {
             return Err(CatalogError::new(Kind::Closed));
         }
-        if self.broken.load(SeqCst) || (self.flaw == Flaw::LeaksPlaces && self.places.load(SeqCst) > 40) {
+        let places = match self.flaw {
+            Flaw::LeaksPlaces => 40,
+            Flaw::HoldsOthersUp => 0,
+            _ => usize::MAX,
+        };
+        if self.broken.load(SeqCst) || self.places.load(SeqCst) > places {
             return Err(late());
         }
+        let _place = (self.flaw == Flaw::HoldsOthersUp && method == "due").then(|| {
+            self.places.fetch_add(1, SeqCst);
+            Unless(|| {
+                self.places.fetch_sub(1, SeqCst);
+            })
+        });
         if method == "commit" {
             let later = std::mem::take(&mut *self.later.lock().unwrap());
             let _ = self.inner.commit(later).await;
