@@ -37,7 +37,8 @@ pub(super) struct Claim {
 
 impl Claims {
     /// Claims for `store` what a configuration needs for itself. What the store has already is no obstacle, so that it can
-    /// claim a changed configuration beside its own.
+    /// claim a changed configuration beside its own; also where another has it too, as two of one catalogue may that were
+    /// made by other means: neither is kept from changing what has nothing to do with that.
     pub(super) fn claim(
         self: &Arc<Self>,
         store: &StoreId,
@@ -46,8 +47,10 @@ impl Claims {
         let wanted = wanted(configuration);
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for (thing, shared, exception) in &wanted {
+            let Some(holders) = held.get(thing) else { continue };
             let is_in_the_way = |(holder, shares): &(StoreId, bool)| holder != store && !(*shared && *shares);
-            if held.get(thing).is_some_and(|holders| holders.iter().any(is_in_the_way)) {
+            let has_it = holders.iter().any(|(holder, shares)| holder == store && shares == shared);
+            if !has_it && holders.iter().any(is_in_the_way) {
                 return Err(in_use(*exception));
             }
         }

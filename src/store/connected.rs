@@ -62,13 +62,17 @@ impl Connected {
     }
 
     /// Puts a connection in the place of the current one, if that is the one it was made for. What is left to be done is to
-    /// say goodbye to the other.
-    pub(super) fn take_over(&self, core: &Core, replacement: Replacement) -> BoxFuture<'static, ()> {
+    /// say goodbye to the other, after its last call or, if there is a limit, not much later than that.
+    pub(super) fn take_over(
+        &self,
+        replacement: Replacement,
+        limit: Option<Duration>,
+    ) -> BoxFuture<'static, ()> {
         if !self.live.is_link(&replacement.of) {
             return replacement.close();
         }
         self.live.replace(replacement.connection);
-        self.live.close_retired(core.limits.drain_limit)
+        self.live.close_retired(limit)
     }
 
     /// The caller sees to it that the change is a live one.
@@ -82,7 +86,7 @@ impl Connected {
         }
         // From here to the end of the change nothing is awaited, so it happens as a whole or not at all.
         let Adopted { replacement, old } = core.adopt_revision(tried);
-        let rest = replacement.map(|replacement| self.take_over(core, replacement));
+        let rest = replacement.map(|replacement| self.take_over(replacement, Some(core.limits.drain_limit)));
         drop(old);
         if let Some(rest) = rest {
             rest.await;

@@ -136,6 +136,12 @@ impl Core {
         let register = self.register.as_ref()?;
         Some(register.recording(register.next_move(), Kept::Disconnected))
     }
+
+    /// The same once more, of a store that is disconnected or being so, for when it could not be written down.
+    pub(super) fn recorded_disconnect_again(&self) -> Option<Recording> {
+        let register = self.register.as_ref()?;
+        Some(register.recording(register.latest_move(), Kept::Disconnected))
+    }
 }
 
 /// What AWS's JSON can say, so that a description equals itself read back.

@@ -85,7 +85,7 @@ impl KeyStore<Disconnected> {
     ///
     /// May be dropped at will.
     pub async fn record(&self) -> Result<(), CatalogError> {
-        let Some(recording) = self.core.recorded_disconnect() else { return Ok(()) };
+        let Some(recording) = self.core.recorded_disconnect_again() else { return Ok(()) };
         recording.await.map_or(Ok(()), Err)
     }
 }

@@ -96,16 +96,19 @@ impl Live {
         Leaving { link, in_flight, goodbye: Joint::new(goodbye.boxed(), panicked) }
     }
 
-    /// Waits up to `limit` for the calls on replaced connections, and closes each after its last.
+    /// Waits for the calls on replaced connections, up to `limit` if there is one, and closes each after its last.
     ///
     /// What takes longer is closed by the next update, or by the disconnect. Dropping the future leaves the
     /// rest to these, and a disconnect ends it.
-    pub(super) fn close_retired(&self, limit: Duration) -> BoxFuture<'static, ()> {
+    pub(super) fn close_retired(&self, limit: Option<Duration>) -> BoxFuture<'static, ()> {
         let (shared, retired) = (Arc::clone(&self.shared), Arc::clone(&self.retired));
         let leaving = self.retired.links().clone();
         let close = async move {
             let drained = join_all(leaving.iter().map(|left| left.link.gate.drained()));
-            within(&*shared.clock, limit, drained).await;
+            match limit {
+                Some(limit) => drop(within(&*shared.clock, limit, drained).await),
+                None => drop(drained.await),
+            }
             let goodbyes = leaving.into_iter().filter(|left| left.link.gate.is_drained()).map(|left| {
                 let retired = &retired;
                 async move {

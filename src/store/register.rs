@@ -167,6 +167,12 @@ impl Register {
         Move(self.moves.fetch_add(1, Ordering::SeqCst) + 1)
     }
 
+    /// The move that the store made last, to be written down once more: as a move of its own it would take the place of one
+    /// that is being written down, for which somebody waits.
+    pub(super) fn latest_move(&self) -> Move {
+        Move(self.moves.load(Ordering::SeqCst))
+    }
+
     /// Writes down where a move leads, unless the store has moved on.
     pub(super) async fn keep(&self, of: Move, state: Kept) -> Result<(), CatalogError> {
         self.write(|record| {

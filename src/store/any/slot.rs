@@ -29,7 +29,7 @@ impl AnyKeyStore {
     /// Writes down once more that the store is disconnected, where it is and that could not be written down.
     pub(crate) fn recording_again(&self) -> Option<Recording> {
         match &self.state {
-            AnyState::Disconnected(_) | AnyState::Disconnecting(_) => self.core.recorded_disconnect(),
+            AnyState::Disconnected(_) | AnyState::Disconnecting(_) => self.core.recorded_disconnect_again(),
             AnyState::Connecting(_) | AnyState::Connected(_) | AnyState::Failed(_) => None,
         }
     }
@@ -77,13 +77,13 @@ impl AnyKeyStore {
     /// Takes a revision over, in whatever state the store is by now.
     ///
     /// Is it connected still, on the connection that it had when the revision was tried, the new one takes its place in one
-    /// step. The future then drains the old connection and closes it; dropped, it leaves that to the disconnect, which says
+    /// step. The future then waits for the calls on the old connection, however long they take, and closes it; dropped, it leaves that to the disconnect, which says
     /// goodbye to it if it comes first, too. In every other case nobody needs the new connection, and the future closes
     /// it: a store that was connected anew meanwhile goes on as it was connected, until it is connected again.
     pub(crate) fn adopt_revision(&mut self, tried: TriedRevision) -> Option<BoxFuture<'static, ()>> {
         let Adopted { replacement, old } = self.core.adopt_revision(tried);
         let rest = replacement.map(|replacement| match &self.state {
-            AnyState::Connected(state) => state.take_over(&self.core, replacement),
+            AnyState::Connected(state) => state.take_over(replacement, None),
             _ => replacement.close(),
         });
         drop(old);

@@ -9,7 +9,7 @@ use custom_key_store::backend::{
 };
 use custom_key_store::clock::ManualClock;
 use custom_key_store::kms::{CreateCustomKeyStore, Encrypt, Exception, Kms};
-use custom_key_store::{ConnectionState, Description, StoreId};
+use custom_key_store::{ConnectionState, Description, KeyStore, StoreId};
 use futures::future::join_all;
 use futures::{FutureExt as _, pin_mut};
 
@@ -118,6 +118,31 @@ fn what_a_store_gives_up_is_free_for_others_and_what_it_takes_is_not() {
 }
 
 #[test]
+fn two_stores_of_one_proxy_that_a_catalogue_has_may_change_what_is_their_own() {
+    let (manager, ledger) = (KeyManager::new(), ledger());
+    futures::executor::block_on(async {
+        // Made where nobody looks whether a proxy is another store's already.
+        let make = |name| KeyStore::builder(manager.clone()).create(&ledger, named(name));
+        let id = make("one").await.unwrap().id().clone();
+        drop(make("two").await.unwrap());
+        let (kms, driver) = builder(&ledger, &manager).open().await.unwrap();
+        drive(driver, async {
+            kms.update_custom_key_store(&id, Change::new().credential(rotated())).await.unwrap();
+            kms.update_custom_key_store(&id, Change::new().name(named("first"))).await.unwrap();
+            kms.update_custom_key_store(&id, Change::new().uri_path(path("own"))).await.unwrap();
+            let back = described(&kms, &id).await;
+            assert_eq!(back.custom_key_store_name, named("first"));
+            // What it gave up it does not get back.
+            let other = kms.describe_custom_key_store_named(&named("two")).await.unwrap();
+            let there = other.xks_proxy_configuration.unwrap().uri_path;
+            let taken = kms.update_custom_key_store(&id, Change::new().uri_path(there)).await;
+            assert_eq!(exception(taken), Exception::XksProxyUriInUse);
+        })
+        .await;
+    });
+}
+
+#[test]
 fn a_proxy_goes_behind_an_endpoint_service_and_comes_back() {
     run(|kms, _| async move {
         let id = kms.create_custom_key_store(external("root")).await.unwrap();
@@ -187,7 +212,10 @@ fn calls_in_flight_finish_on_the_old_connection() {
     let clock = ManualClock::new();
     let manager = KeyManager::builder().clock(clock.clone()).build();
     futures::executor::block_on(async {
-        let (kms, driver) = builder(&ledger(), &manager).clock(clock.clone()).open().await.unwrap();
+        // Shorter than the call, which is in nobody's way.
+        let builder =
+            builder(&ledger(), &manager).clock(clock.clone()).drain_limit(Duration::from_millis(500));
+        let (kms, driver) = builder.open().await.unwrap();
         drive(driver, async {
             let (id, key) = store_with_key(&kms, &manager, "root").await;
             let key = key.key_id.into();
@@ -202,7 +230,10 @@ fn calls_in_flight_finish_on_the_old_connection() {
             assert_eq!(manager.open_connections(), 2, "the old one is in use");
             kms.encrypt(&request).await.unwrap();
             assert_eq!(described(&kms, &id).await.connection_state, ConnectionState::Connected);
-            clock.advance(Duration::from_secs(1));
+            for _ in 0..2 {
+                clock.advance(Duration::from_millis(500));
+                turn().await;
+            }
             slow.await.unwrap();
             for _ in 0..10 {
                 turn().await;

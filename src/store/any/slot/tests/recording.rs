@@ -112,6 +112,27 @@ fn what_is_written_late_does_not_undo_what_came_after_it() {
 }
 
 #[test]
+fn a_disconnect_that_is_written_down_again_does_not_answer_for_a_later_one() {
+    let stage = Stage::new();
+    let mut store = stage.connected();
+    store.disconnect().unwrap();
+    // Somebody begins to write it down once more, as after a failure; then the store moves on.
+    drop(store.recording_again().unwrap());
+    block_on(store.settled());
+    store.connect().unwrap();
+    block_on(store.settled());
+    assert_eq!(stage.kept(), Kept::Connected);
+
+    store.disconnect().unwrap();
+    let recording = store.recording().unwrap();
+    let again = store.recording_again().unwrap();
+    assert!(block_on(recording).is_none());
+    assert_eq!(stage.kept(), Kept::Disconnected, "it was said to be durable");
+    assert!(block_on(again).is_none());
+    assert_eq!(stage.kept(), Kept::Disconnected);
+}
+
+#[test]
 fn many_may_write_at_once_and_each_change_is_there() {
     let stage = Stage::new();
     let mut store = stage.connected();
