@@ -91,6 +91,7 @@ mod call;
 mod claims;
 mod crypto;
 mod driver;
+mod due;
 mod error;
 mod events;
 mod exception;

@@ -10,21 +10,13 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, join, join_all};
-use futures_util::stream::{self, FuturesUnordered, StreamExt as _};
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 
+use super::due::rounds;
 use super::refusals::PERIOD;
 use super::shared::Shared;
 use super::slot::Slot;
-use crate::backend::CustomKeyStoreType;
 use crate::clock::within;
-use crate::key::{KeyId, stores_with_keys_due};
-use crate::store::ConnectionState;
-
-/// Of how many stores keys are deleted at once.
-const STORES_AT_ONCE: usize = 16;
-
-/// How long after a round of deletions the next one begins.
-const ROUND: Duration = Duration::from_secs(60 * 60);
 
 /// Drives all stores of a [`Kms`](super::Kms): connects, disconnects, connects again after a restart, deletes the keys
 /// whose time has come, and sees through what calls began. A future to be spawned or awaited; nothing of this happens
@@ -166,23 +158,6 @@ pub(super) async fn settle(shared: &Shared, slot: &Slot) {
     driven.done();
 }
 
-/// Deletes keys whose time has come, again and again.
-async fn rounds(shared: Arc<Shared>) {
-    loop {
-        let round = AssertUnwindSafe(round(&shared)).catch_unwind().await;
-        let pause = match round {
-            Ok(true) => ROUND,
-            Ok(false) => ROUND / 60,
-            Err(panic) => {
-                // Its destructor is foreign code, and may panic in its turn.
-                std::mem::forget(panic);
-                ROUND
-            }
-        };
-        shared.clock().sleep(pause).await;
-    }
-}
-
 /// Makes lines of the audit trail of what was counted in place of lines.
 async fn counts(shared: Arc<Shared>) {
     loop {
@@ -193,35 +168,6 @@ async fn counts(shared: Arc<Shared>) {
             std::mem::forget(panic);
         }
     }
-}
-
-/// What is due now; what fails is tried again in the next round. Whether nothing was left for soon: the key in a cluster is
-/// deleted with its KMS key, so that one whose store is just being connected waits for that.
-async fn round(shared: &Shared) -> bool {
-    let Ok(due) = stores_with_keys_due(&shared.ledger, &shared.timing()).await else { return true };
-    let slots: Vec<Arc<Slot>> = match due {
-        Some(due) => due.iter().filter_map(|id| shared.find(id)).collect(),
-        None => shared.all_slots(),
-    };
-    let left = |slot: &Arc<Slot>| {
-        slot.view().state == ConnectionState::Connecting && slot.store_type == CustomKeyStoreType::AwsCloudhsm
-    };
-    let (left, ready): (Vec<_>, Vec<_>) = slots.into_iter().partition(left);
-    // One whose cluster does not answer holds up no other.
-    stream::iter(ready)
-        .for_each_concurrent(STORES_AT_ONCE, |slot: Arc<Slot>| async move {
-            let view = slot.view_full();
-            let identity = shared.ledger.identity();
-            // Each as soon as it is gone: whatever becomes of the rest, its line is written.
-            let tell = |id: &KeyId, in_cluster| shared.trail.deleted(&slot, identity, id, in_cluster);
-            if let Ok(report) = view.keys(&slot).delete_due_telling(&tell).await {
-                for (id, error) in &report.failed {
-                    shared.trail.not_deleted(&slot, identity, id, error);
-                }
-            }
-        })
-        .await;
-    left.is_empty()
 }
 
 /// Brings everything to its end, and writes nothing down.

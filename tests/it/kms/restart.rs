@@ -9,10 +9,10 @@ use custom_key_store::backend::{ConnectionErrorCode, StoreName};
 use custom_key_store::catalog::{Ledger, MemoryCatalog};
 use custom_key_store::clock::ManualClock;
 use custom_key_store::kms::{BackendMap, Encrypt, Exception, Kms, Purpose, Refusal};
-use custom_key_store::{ConnectionState, SealingKey, StoreId};
+use custom_key_store::{ConnectionState, NewKey, SealingKey, StoreId};
 use futures::{FutureExt as _, StreamExt as _, pin_mut};
 
-use super::support::{builder, connect, drive, exception, external, store_with_key, turn, until};
+use super::support::{builder, cloud_hsm, connect, drive, exception, external, store_with_key, turn, until};
 use crate::support::identity;
 
 /// What lasts, and a key manager.
@@ -161,6 +161,39 @@ fn a_deletion_that_fell_due_while_nothing_ran_takes_place() {
                 until(&kms, &id, ConnectionState::Connected).await;
             })
             .await;
+    });
+}
+
+#[test]
+fn a_key_in_a_cluster_is_deleted_though_its_store_is_connecting_for_days() {
+    run(async |world| {
+        let key = world
+            .process(async |kms, _| {
+                let id = kms.create_custom_key_store(cloud_hsm("hsm", "abcdefghij2")).await.unwrap();
+                connect(&kms, &id).await;
+                let key = kms.create_key(&id, &NewKey::generated()).await.unwrap().key_id;
+                kms.schedule_key_deletion(&key, Some(7)).await.unwrap();
+                key
+            })
+            .await;
+        world.clock.advance(Duration::from_secs(8 * 24 * 60 * 60));
+        let unreachable =
+            std::iter::repeat_n(Some(Fault::Refuse(ConnectionErrorCode::NetworkErrors)), 10_000);
+        world.manager.script(Method::Connect, unreachable);
+        world
+            .process(async |kms, _| {
+                let mut waited = 0;
+                while kms.describe_key(&key.into()).await.is_ok() {
+                    world.clock.advance(Duration::from_secs(60));
+                    turn().await;
+                    waited += 1;
+                    assert!(waited < 2 * 24 * 60, "it waits for ever");
+                }
+                assert!(waited >= 24 * 60, "the cluster was not waited for: {waited} minutes");
+            })
+            .await;
+        // In the cluster it is still.
+        assert_eq!(world.manager.calls(Method::DeleteKey), 0);
     });
 }
 
