@@ -128,7 +128,9 @@ pub use request::{
     AliasEntry, CreateCustomKeyStore, Decrypt, Decrypted, Encrypt, Encrypted, GenerateDataKey,
     GeneratedDataKey, ReEncrypt, ReEncrypted, ScheduledDeletion, StoreSecret,
 };
-pub use rules::{AuthorizationRequest, Authorizer, Decision, InvalidRule, Rule, Rules};
+pub use rules::{
+    AuthorizationRequest, Authorizer, Decision, InvalidRule, InvalidRules, Permission, Rule, Rules,
+};
 #[cfg(feature = "kms-api")]
 pub(crate) use trail::RefusedRequest;
 

@@ -63,7 +63,7 @@
 //! # [[rules]]                           # who may do what; without any every caller may do everything
 //! # effect = "Allow"                    # or "Deny"
 //! # principals = ["arn:aws:iam::111122223333:role/payroll"]
-//! # actions = ["Encrypt", "Decrypt", "GenerateDataKey*"]
+//! # actions = ["Encrypt", "Decrypt", "GenerateDataKey*", "ReEncrypt*"]   # ReEncryptFrom one key and ReEncryptTo the other
 //! # keys = ["1234abcd-12ab-34cd-56ef-1234567890ab"]     # absent: all
 //! # stores = ["cks-1234567890abcdef0"]  # absent: all
 //! ```

@@ -12,7 +12,7 @@ use super::exception::Exception;
 use super::key_ref::{KeyRef, alias_arn};
 use super::mapping;
 use super::request::ScheduledDeletion;
-use super::rules::{AuthorizationRequest, Decision};
+use super::rules::{AuthorizationRequest, Decision, Permission};
 use super::shared::Route;
 use super::trail::Entry;
 use crate::audit::AuditValue;
@@ -259,16 +259,17 @@ impl Kms {
     #[inline]
     pub(super) fn authorize(
         &self,
-        action: Action,
+        permission: impl Into<Permission>,
         key: Option<&KeyArn>,
         store: Option<&StoreId>,
     ) -> Result<(), KmsError> {
         let Some(authorizer) = &self.shared.authorizer else { return Ok(()) };
+        let permission = permission.into();
         let principal = &self.caller.principal;
-        let request = AuthorizationRequest { principal, action, key, store };
+        let request = AuthorizationRequest { principal, action: permission.action(), permission, key, store };
         match catch_unwind(AssertUnwindSafe(|| authorizer.authorize(&request))) {
             Ok(Decision::Allow) => Ok(()),
-            Ok(Decision::Deny) => Err(self.denied(action)),
+            Ok(Decision::Deny) => Err(self.denied(permission)),
             Err(panic) => {
                 // Its destructor is foreign code, and may panic in its turn.
                 std::mem::forget(panic);
@@ -279,8 +280,8 @@ impl Kms {
 
     /// Says nothing of the key: whether it is there is not for everybody to know.
     #[cold]
-    fn denied(&self, action: Action) -> KmsError {
-        let message = format!("no rule lets {} call {action} on this", self.caller.principal);
+    fn denied(&self, permission: Permission) -> KmsError {
+        let message = format!("no rule lets {} do kms:{permission} on this", self.caller.principal);
         KmsError::new(Exception::AccessDenied, message)
     }
 
@@ -288,10 +289,11 @@ impl Kms {
     #[inline]
     pub(super) async fn permitted(
         &self,
-        action: Action,
+        permission: impl Into<Permission>,
         key: &KeyRef,
         note: impl FnOnce(&Arc<Route>),
     ) -> Result<(KeyId, Arc<Route>), KmsError> {
+        let permission = permission.into();
         let found = match key {
             KeyRef::Id(id) => self.shared.route(id).await.map(|route| (*id, route)),
             KeyRef::Alias(name) => self.aliased(name).await,
@@ -299,10 +301,10 @@ impl Kms {
         match found {
             Ok((id, route)) => {
                 note(&route);
-                self.authorize(action, Some(&route.arn), Some(&route.slot.id))?;
+                self.authorize(permission, Some(&route.arn), Some(&route.slot.id))?;
                 Ok((id, route))
             }
-            Err(error) => self.authorize(action, None, None).and(Err(error)),
+            Err(error) => self.authorize(permission, None, None).and(Err(error)),
         }
     }
 

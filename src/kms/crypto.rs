@@ -11,6 +11,7 @@ use super::mapping;
 use super::request::{
     Decrypt, Decrypted, Encrypt, Encrypted, GenerateDataKey, GeneratedDataKey, ReEncrypt, ReEncrypted,
 };
+use super::rules::Permission;
 use super::shared::Route;
 use super::slot::{Slot, View};
 use super::trail::Entry;
@@ -189,7 +190,7 @@ impl At<'_> {
 impl Call<'_> {
     async fn encrypt(&self, entry: &mut Entry<'_>, request: &Encrypt<'_>) -> Result<Encrypted, KmsError> {
         check_plaintext(request.plaintext).map_err(mapping::of_value)?;
-        let (id, route) = self.admitted(entry, request.key).await?;
+        let (id, route) = self.admitted(entry, self.action.into(), request.key).await?;
         let view = route.slot.view();
         let at = self.at(&route.slot, &view, &id).await?;
         if request.dry_run {
@@ -203,8 +204,9 @@ impl Call<'_> {
     }
 
     async fn decrypt(&self, entry: &mut Entry<'_>, request: &Decrypt<'_>) -> Result<Decrypted, KmsError> {
-        let (id, route) = self.source(entry, request.ciphertext).await?;
-        let wanted = self.wanted(&id, request.key).await?;
+        let permission = self.action.into();
+        let (id, route) = self.source(entry, permission, request.ciphertext).await?;
+        let wanted = self.wanted(&id, permission, request.key).await?;
         let view = route.slot.view();
         let at = self.at(&route.slot, &view, &id).await?;
         if request.dry_run {
@@ -223,9 +225,11 @@ impl Call<'_> {
         entry: &mut Entry<'_>,
         request: &ReEncrypt<'_>,
     ) -> Result<ReEncrypted, KmsError> {
-        let (source, from) = self.source(entry, request.ciphertext).await?;
-        let (destination, to) = self.admitted(entry, request.destination_key).await?;
-        let wanted = self.wanted(&source, request.source_key).await?;
+        let permission = Permission::ReEncryptFrom;
+        let (source, from) = self.source(entry, permission, request.ciphertext).await?;
+        let (destination, to) =
+            self.admitted(entry, Permission::ReEncryptTo, request.destination_key).await?;
+        let wanted = self.wanted(&source, permission, request.source_key).await?;
         let (from_view, to_view) = (from.slot.view(), to.slot.view());
         let from = self.at(&from.slot, &from_view, &source).await?;
         let reading = from.acting.reading(wanted.as_ref(), request.ciphertext, request.source_context).await;
@@ -253,7 +257,7 @@ impl Call<'_> {
         operation: &Operation,
         request: &GenerateDataKey<'_>,
     ) -> Result<Used<DataKey>, KmsError> {
-        let (id, route) = self.admitted(entry, request.key).await?;
+        let (id, route) = self.admitted(entry, self.action.into(), request.key).await?;
         let view = route.slot.view();
         let at = self.at(&route.slot, &view, &id).await?;
         if request.dry_run {
@@ -288,23 +292,34 @@ impl Call<'_> {
     async fn source(
         &self,
         entry: &mut Entry<'_>,
+        permission: Permission,
         ciphertext: &[u8],
     ) -> Result<(KeyId, Arc<Route>), KmsError> {
         let blob = Parsed::new(ciphertext).map_err(|error| mapping::of_key(error.into()))?;
-        self.admitted(entry, &KeyRef::Id(blob.key)).await
+        self.admitted(entry, permission, &KeyRef::Id(blob.key)).await
     }
 
     /// Where the key is that is to be used, if the caller may use it so.
     #[inline]
-    async fn admitted(&self, entry: &mut Entry<'_>, key: &KeyRef) -> Result<(KeyId, Arc<Route>), KmsError> {
+    async fn admitted(
+        &self,
+        entry: &mut Entry<'_>,
+        permission: Permission,
+        key: &KeyRef,
+    ) -> Result<(KeyId, Arc<Route>), KmsError> {
         entry.asked(key, self.kms.shared.ledger.identity());
-        self.kms.permitted(self.action, key, |route| entry.route(route)).await
+        self.kms.permitted(permission, key, |route| entry.route(route)).await
     }
 
     /// The key that the caller says a ciphertext was encrypted under.
-    async fn wanted(&self, found: &KeyId, key: Option<&KeyRef>) -> Result<Option<KeyId>, KmsError> {
+    async fn wanted(
+        &self,
+        found: &KeyId,
+        permission: Permission,
+        key: Option<&KeyRef>,
+    ) -> Result<Option<KeyId>, KmsError> {
         let Some(key) = key else { return Ok(None) };
-        let (wanted, _) = self.kms.permitted(self.action, key, |_| ()).await?;
+        let (wanted, _) = self.kms.permitted(permission, key, |_| ()).await?;
         // Before the state of anything is looked at.
         if wanted == *found {
             return Ok(Some(wanted));

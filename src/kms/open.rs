@@ -1,5 +1,6 @@
 //! How a `Kms` is opened.
 
+use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use super::backends::Backends;
 use super::claims::Claim;
 use super::driver::Driver;
 use super::error::KmsError;
+use super::exception::Exception;
 use super::mapping;
 use super::rules::Authorizer;
 use super::secret;
@@ -123,13 +125,20 @@ impl KmsBuilder {
     ///
     /// # Errors
     ///
-    /// [`KmsError`] when the catalogue cannot be read, or somebody has one of its stores.
+    /// [`KmsError`] when the catalogue cannot be read, or somebody has one of its stores; by the name `ValidationException` when
+    /// the [authorizer](Self::authorizer) cannot decide about its keys, such as [`Rules`](super::Rules) about those of another
+    /// account.
     ///
     /// # Cancel safety
     ///
     /// May be dropped at will.
     pub async fn open(self) -> Result<(Kms, Driver), KmsError> {
         let Self { ledger, backends, settings, authorizer, audit } = self;
+        if let Some(authorizer) = &authorizer {
+            let unfit =
+                |error: Box<dyn Error + Send + Sync>| KmsError::new(Exception::Validation, error.to_string());
+            authorizer.check(ledger.identity()).map_err(unfit)?;
+        }
         let trail = Trail::new(audit, &settings);
         let shared = Arc::new(Shared::new(ledger, backends, settings, authorizer, trail));
         let driver = Driver::new(Arc::clone(&shared));

@@ -1,24 +1,44 @@
 //! Who may do what.
 
+mod invalid;
 mod pattern;
+mod permission;
+mod read;
 mod set;
 
-pub use set::{InvalidRule, Rule, Rules};
+pub use invalid::{InvalidRule, InvalidRules};
+pub use permission::Permission;
+pub use set::{Rule, Rules};
 
+use std::error::Error;
 use std::fmt;
 
 use super::action::Action;
+use crate::identity::Identity;
 use crate::key::KeyArn;
 use crate::store_id::StoreId;
 
 /// Decides which caller may do what, on which key or store.
 ///
 /// Asked for every call, before it is carried out; so it must answer at once. Without one, everybody may do everything. A call
-/// that concerns two keys is asked about twice: `ReEncrypt`, and `UpdateAlias`, of the key that the alias stands for and of the
-/// one that it is to stand for. If it panics, the call is refused with `KMSInternalException`. [`Rules`] are one.
+/// that concerns two keys is asked about twice: `ReEncrypt` as AWS has it, with the [permission](Permission) `ReEncryptFrom` of
+/// the key that the ciphertext is under and `ReEncryptTo` of the one that it is to be under; `UpdateAlias` of the key that the
+/// alias stands for and of the one that it is to stand for. If it panics, the call is refused with `KMSInternalException`.
+/// [`Rules`] are one.
 pub trait Authorizer: fmt::Debug + Send + Sync + 'static {
     /// Whether this call may be carried out.
     fn authorize(&self, request: &AuthorizationRequest<'_>) -> Decision;
+
+    /// Whether it can decide about KMS keys of this partition, Region and account: asked once, when a [`Kms`](super::Kms) is
+    /// opened. Unless it is implemented, it can.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot, and what to do; for whoever starts the program. The [`Kms`](super::Kms) is not opened then.
+    fn check(&self, identity: &Identity) -> Result<(), Box<dyn Error + Send + Sync>> {
+        let _ = identity;
+        Ok(())
+    }
 }
 
 /// A call, as an [`Authorizer`] sees it.
@@ -29,6 +49,8 @@ pub struct AuthorizationRequest<'a> {
     pub principal: &'a str,
     /// What is called.
     pub action: Action,
+    /// What of it: the same, but for `ReEncrypt`.
+    pub permission: Permission,
     /// The KMS key that it is about; `None` where it is about none, or about one that does not exist.
     pub key: Option<&'a KeyArn>,
     /// The custom key store that it is about, or that the key belongs to.
@@ -36,10 +58,11 @@ pub struct AuthorizationRequest<'a> {
 }
 
 impl<'a> AuthorizationRequest<'a> {
-    /// A call that is about no key and no store, to test an authorizer with.
+    /// A call that is about no key and no store, to test an authorizer with: of an action, or of what of it.
     #[must_use]
-    pub const fn new(principal: &'a str, action: Action) -> Self {
-        Self { principal, action, key: None, store: None }
+    pub fn new(principal: &'a str, permission: impl Into<Permission>) -> Self {
+        let permission = permission.into();
+        Self { principal, action: permission.action(), permission, key: None, store: None }
     }
 
     /// The same about this KMS key.

@@ -5,8 +5,8 @@ use std::future::Future;
 use custom_key_store::backend::BackingKeyId;
 use custom_key_store::backend::software::KeyManager;
 use custom_key_store::kms::{
-    Action, AuthorizationRequest, Authorizer, Decision, Decrypt, Encrypt, Exception, InvalidRule, KeyRef,
-    Kms, ReEncrypt, Rule, Rules,
+    Action, AuthorizationRequest, Authorizer, Decision, Decrypt, Encrypt, Exception, InvalidRule,
+    InvalidRules, KeyRef, Kms, Permission, ReEncrypt, Rule, Rules,
 };
 use custom_key_store::{AliasName, Caller, KeyId, KeyMetadata, NewKey, PageRequest, StoreId};
 
@@ -126,12 +126,18 @@ fn a_rule_that_can_never_match_is_an_error_that_says_why() {
         (Rule::allow(["*"], ["encrypt"]), InvalidRule::Action("encrypt".to_owned())),
         (Rule::deny(["*"], ["s3:*"]), InvalidRule::Action("s3:*".to_owned())),
         (Rule::allow(["*"], ["kms:kms:Encrypt"]), InvalidRule::Action("kms:kms:Encrypt".to_owned())),
+        (Rule::allow(["*"], ["ReEncrypt"]), InvalidRule::ReEncrypt),
+        (Rule::allow(["*"], ["kms:ReEncrypt"]), InvalidRule::ReEncrypt),
+        (Rule::allow(["*"], ["ReEncryptTwo"]), InvalidRule::Action("ReEncryptTwo".to_owned())),
         (Rule::allow([""], ["*"]), InvalidRule::Principal(String::new())),
+        (Rule::deny(["*:role/pаyroll"], ["*"]), InvalidRule::Principal("*:role/pаyroll".to_owned())),
+        (Rule::allow(["p".repeat(2049)], ["*"]), InvalidRule::Principal("p".repeat(2049))),
         (Rule::allow(["a\n*"], ["*"]), InvalidRule::Principal("a\n*".to_owned())),
         (some().keys(["alias/payroll"]), InvalidRule::Key("alias/payroll".to_owned())),
         (some().keys(["*alias/*"]), InvalidRule::Key("*alias/*".to_owned())),
         (some().keys(["1234ABCD*"]), InvalidRule::Key("1234ABCD*".to_owned())),
         (some().keys(["1234abcd"]), InvalidRule::Key("1234abcd".to_owned())),
+        (some().keys(["1234abcd-12ab-*é"]), InvalidRule::Key("1234abcd-12ab-*é".to_owned())),
         (some().keys(["arn:aws:kms:r:1:key/x"]), InvalidRule::Key("arn:aws:kms:r:1:key/x".to_owned())),
         (some().stores([""]), InvalidRule::Store(String::new())),
         (some().stores(["cks\0*"]), InvalidRule::Store("cks\0*".to_owned())),
@@ -145,7 +151,144 @@ fn a_rule_that_can_never_match_is_an_error_that_says_why() {
         ),
     ] {
         assert_eq!(made.unwrap_err(), expected);
-        assert!(!expected.to_string().is_empty());
+        // It says what there is to be done, or what is right.
+        let said = expected.to_string();
+        assert!(said.starts_with("the rule ") && said.split_once(": ").is_some(), "{said}");
+    }
+}
+
+/// Before anybody calls: what a rule misses by is seen when the program starts.
+#[test]
+fn a_rule_about_keys_of_another_account_or_region_keeps_the_kms_from_opening_and_says_which_it_is() {
+    let ledger = ledger();
+    let id = "1234abcd-12ab-34cd-56ef-1234567890ab";
+    let here = KeyId::new(id).unwrap().arn(ledger.identity());
+    let (partition, region, account) =
+        (&ledger.identity().partition, &ledger.identity().region, &ledger.identity().account);
+    let open = |keys: &[&str]| {
+        let rules = Rules::new(vec![
+            Rule::allow([ROOT], ["*"]).unwrap(),
+            Rule::deny(["*"], ["*"]).unwrap().keys(keys).unwrap(),
+        ]);
+        futures::executor::block_on(builder(&ledger, &KeyManager::new()).authorizer(rules).open()).map(drop)
+    };
+    for fits in [
+        id,
+        here.as_str(),
+        "*",
+        "1234*",
+        "*-1234567890ab",
+        &format!("arn:*:{account}:key/*"),
+        &format!("arn:{partition}:kms:{region}:{account}:*"),
+        &format!("arn:*:{region}:*{id}"),
+        // Of several each has to.
+        "arn:*",
+    ] {
+        open(&[id, fits]).unwrap();
+    }
+    for misses in [
+        format!("arn:{partition}:kms:{region}:999999999999:key/{id}"),
+        format!("arn:{partition}:kms:{region}:999999999999:key/*"),
+        format!("arn:{partition}:kms:mars-north-1:{account}:key/*"),
+        format!("arn:aws-cn:kms:*:{account}:key/*"),
+        format!("arn:*:iam:{region}:{account}:key/*"),
+        format!("arn:{partition}:kms:{region}:{account}:{id}*"),
+        "arn:*:key/*-1234".to_owned(),
+        "key/*".to_owned(),
+    ] {
+        let error = open(&[id, &misses]).unwrap_err();
+        assert_eq!(error.exception(), Exception::Validation);
+        let (told, begin) = (error.message(), here.as_str().strip_suffix(id).unwrap());
+        for part in ["rule 2", &misses, begin, "by its id"] {
+            assert!(told.contains(part), "{part} is not in: {told}");
+        }
+    }
+}
+
+/// Two permissions, as AWS has it, each on the key that it is about.
+#[test]
+fn re_encrypting_takes_one_permission_on_the_key_it_is_from_and_another_on_the_key_it_is_to() {
+    let manager = KeyManager::new();
+    let ledger = ledger();
+    futures::executor::block_on(async {
+        let (store, mine, other) = {
+            let (kms, driver) = builder(&ledger, &manager).open().await.unwrap();
+            drive(driver, two_keys(&kms, &manager)).await
+        };
+        let (mine, other) = (mine.key_id, other.key_id);
+        let on = |actions: &[&str], key: KeyId| {
+            Rule::allow([PAYROLL], actions).unwrap().keys([key.to_string()]).unwrap()
+        };
+        for (rules, there, back) in [
+            (vec![on(&["ReEncryptFrom"], mine), on(&["kms:ReEncryptTo"], other)], true, false),
+            (vec![on(&["ReEncryptTo"], mine), on(&["ReEncryptFrom"], other)], false, true),
+            (vec![on(&["kms:ReEncrypt*"], mine), on(&["ReEncrypt*"], other)], true, true),
+            (vec![on(&["ReEncryptFrom"], mine), on(&["ReEncryptFrom"], other)], false, false),
+            (vec![on(&["ReEncrypt*"], mine)], false, false),
+            // Who may do both halves by themselves may not do this.
+            (vec![on(&["Encrypt", "Decrypt"], mine), on(&["Encrypt", "Decrypt"], other)], false, false),
+            (
+                vec![
+                    on(&["*"], mine),
+                    on(&["*"], other),
+                    Rule::deny(["*"], ["ReEncryptTo"]).unwrap().keys([mine.to_string()]).unwrap(),
+                ],
+                true,
+                false,
+            ),
+        ] {
+            let shown = format!("{rules:?}");
+            let rules = [rules, vec![Rule::allow([ROOT], ["*"]).unwrap()]].concat();
+            let opening = builder(&ledger, &manager).authorizer(Rules::new(rules)).open();
+            let (kms, driver) = opening.await.unwrap();
+            drive(driver, async {
+                let connected = custom_key_store::ConnectionState::Connected;
+                crate::kms::support::until(&kms, &store, connected).await;
+                for (from, to, may) in [(mine, other, there), (other, mine, back)] {
+                    let (from, to) = (KeyRef::from(from), KeyRef::from(to));
+                    let sealed = kms.encrypt(&Encrypt::new(&from, b"x")).await.unwrap().ciphertext;
+                    let request = ReEncrypt::new(sealed.as_bytes(), &to);
+                    for (request, done) in [
+                        (request, None),
+                        (request.source_key(&from), None),
+                        (request.dry_run(true), Some(Exception::DryRunOperation)),
+                    ] {
+                        let expected = if may { done } else { Some(Exception::AccessDenied) };
+                        let answer = payroll(&kms).re_encrypt(&request).await;
+                        let refused = answer.as_ref().err().map(custom_key_store::kms::KmsError::exception);
+                        assert_eq!(refused, expected, "{shown}");
+                        if let (Err(error), false) = (&answer, may) {
+                            assert!(error.message().contains("kms:ReEncrypt"), "{error}");
+                        }
+                    }
+                }
+            })
+            .await;
+        }
+    });
+}
+
+#[test]
+fn a_request_that_does_not_say_which_half_of_re_encrypt_it_is_about_takes_both() {
+    for (actions, from, to) in [
+        (&["ReEncryptFrom"][..], true, false),
+        (&["ReEncryptTo"], false, true),
+        (&["ReEncrypt*"], true, true),
+        (&["ReEncryptFrom", "ReEncryptTo"], true, true),
+        (&["Encrypt"], false, false),
+    ] {
+        let rules = Rules::new(vec![Rule::allow(["*"], actions).unwrap()]);
+        let may = |permission: Permission| {
+            rules.authorize(&AuthorizationRequest::new(ROOT, permission)) == Decision::Allow
+        };
+        assert_eq!(may(Permission::ReEncryptFrom), from, "{actions:?}");
+        assert_eq!(may(Permission::ReEncryptTo), to, "{actions:?}");
+        assert_eq!(may(Action::ReEncrypt.into()), from && to, "{actions:?}");
+    }
+    for permission in [Permission::ReEncryptFrom, Permission::ReEncryptTo, Action::ReEncrypt.into()] {
+        let request = AuthorizationRequest::new(ROOT, permission);
+        assert_eq!((request.action, permission.action()), (Action::ReEncrypt, Action::ReEncrypt));
+        assert_eq!(permission.to_string(), permission.as_str());
     }
 }
 
@@ -163,6 +306,22 @@ fn what_toml_says_otherwise_is_an_error() {
         let error = toml::from_str::<Configuration>(&format!("{base}{rest}")).map(|_| ()).unwrap_err();
         assert!(error.to_string().contains(says), "{rest}: {error}");
     }
+    // Which of them it is, and where.
+    let wrong = format!("{base}actions = [\"*\"]\n{base}actions = [\"ReEncrypt\"]");
+    let error = toml::from_str::<Configuration>(&wrong).map(|_| ()).unwrap_err();
+    assert!(error.message().contains("rule 2: the rule names ReEncrypt"), "{error}");
+    let before = error.span().and_then(|span| wrong.get(..span.start)).unwrap();
+    assert_eq!(before.matches("[[rules]]").count(), 1, "{before}");
+    let rule: Result<Rule, _> = toml::from_str("principals = [\"*\"]\nactions = [\"Sing\"]");
+    assert!(rule.unwrap_err().message().contains("\"Sing\""));
+    // Nor does it matter from which format.
+    let other = "arn:aws:kms:mars-north-1:999999999999:key/*";
+    let written = serde_json::json!([{ "principals": ["*"], "actions": ["*"], "keys": [other] }]);
+    let rules: Rules = serde_json::from_value(written).unwrap();
+    let error = rules.check(ledger().identity()).unwrap_err();
+    let error = error.downcast_ref::<InvalidRules>().unwrap();
+    assert_eq!(error.number(), 1);
+    assert!(matches!(error.error(), InvalidRule::KeyElsewhere { key, .. } if key == other));
 }
 
 /// Two keys of one store, of which the first is called `alias/mine` and the second `alias/other`.

@@ -2,6 +2,23 @@
 
 use std::fmt;
 
+/// One byte of texts of one form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Is(u8),
+    /// A hexadecimal digit in lower case.
+    Digit,
+}
+
+impl Place {
+    const fn takes(self, byte: u8) -> bool {
+        match self {
+            Self::Is(is) => byte == is,
+            Self::Digit => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
+        }
+    }
+}
+
 /// A text in which each `*` stands for any text, the empty one included.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Pattern(Box<[Box<str>]>);
@@ -27,6 +44,29 @@ impl Pattern {
             }
         }
         left.ends_with(&**last)
+    }
+
+    /// Whether any text of this form matches.
+    pub(super) fn can_match(&self, form: &[Place]) -> bool {
+        let fits = |form: &[Place], part: &str| {
+            form.len() == part.len() && form.iter().zip(part.bytes()).all(|(place, byte)| place.takes(byte))
+        };
+        let (first, rest) = match &*self.0 {
+            [] => return form.is_empty(),
+            [only] => return fits(form, only),
+            [first, rest @ ..] => (first, rest),
+        };
+        let Some((last, middle)) = rest.split_last() else { return false };
+        let Some((begin, mut left)) = form.split_at_checked(first.len()) else { return false };
+        // As above: what stands in one place says nothing of another.
+        for part in middle.iter().filter(|part| !part.is_empty()) {
+            match left.windows(part.len()).position(|window| fits(window, part)) {
+                Some(at) => left = left.get(at + part.len()..).unwrap_or_default(),
+                None => return false,
+            }
+        }
+        let end = left.len().checked_sub(last.len()).and_then(|from| left.get(from..));
+        fits(begin, first) && end.is_some_and(|end| fits(end, last))
     }
 
     /// Without its stars: what has to be there.
@@ -91,7 +131,47 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_form_is_what_some_text_of_it_is() {
+        let form = [Place::Is(b'k'), Place::Is(b'/'), Place::Digit, Place::Digit];
+        for (pattern, can) in [
+            ("k/0f", true),
+            ("k/0g", false),
+            ("k/0", false),
+            ("k/00*", true),
+            ("*", true),
+            ("", false),
+            ("*/*", true),
+            ("k*/*a", true),
+            ("*a*b", true),
+            ("*a*b*c", false),
+            ("k/*/*", false),
+            ("**k**", true),
+            ("*kk", false),
+        ] {
+            assert_eq!(Pattern::new(pattern).can_match(&form), can, "{pattern}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn a_form_can_match_exactly_if_one_of_its_texts_does(pattern in "[0az*]{0,6}", form in "[az#]{0,4}") {
+            let places: Vec<_> =
+                form.bytes().map(|b| if b == b'#' { Place::Digit } else { Place::Is(b) }).collect();
+            // Of the digits these two are in patterns; the third stands for all others.
+            let mut texts = vec![Vec::new()];
+            for byte in form.bytes() {
+                let bytes = if byte == b'#' { vec![b'0', b'a', b'7'] } else { vec![byte] };
+                texts = texts
+                    .iter()
+                    .flat_map(|text: &Vec<u8>| bytes.iter().map(|b| [&text[..], &[*b]].concat()))
+                    .collect();
+            }
+            let pattern = Pattern::new(&pattern);
+            let any = texts.iter().any(|text| pattern.matches(str::from_utf8(text).unwrap()));
+            prop_assert_eq!(pattern.can_match(&places), any);
+        }
+
         #[test]
         fn it_matches_what_trying_everything_matches(pattern in "[ab*]{0,8}", text in "[ab]{0,10}") {
             let expected = by_trying(pattern.as_bytes(), text.as_bytes());

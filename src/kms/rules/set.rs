@@ -1,9 +1,12 @@
 //! Rules that are written down.
 
-use serde::{Deserialize, Deserializer};
+use std::error::Error;
 
-use super::pattern::Pattern;
+use super::invalid::{InvalidRule, InvalidRules};
+use super::pattern::{Pattern, Place};
+use super::permission::Permission;
 use super::{AuthorizationRequest, Authorizer, Decision};
+use crate::identity::Identity;
 use crate::key::{KeyArn, KeyId};
 use crate::kms::Action;
 
@@ -12,9 +15,14 @@ use crate::kms::Action;
 /// What no rule allows is denied, and what one denies is denied whatever others allow; their order does not matter. Without
 /// any rule nobody may do anything: an application that has none leaves them out, and then everybody may do everything.
 ///
-/// In each text `*` stands for any text. Actions are AWS's names of operations, with or without `kms:`. Keys are ids or ARNs of
-/// KMS keys, and never aliases, which can be moved. A rule that names keys or stores is about calls that concern one of
-/// them alone: to list all keys or all stores, or to create a store, takes a rule that names none.
+/// In each text `*` stands for any text. Actions are AWS's names of operations, with or without `kms:`; `ReEncrypt` takes
+/// `ReEncryptFrom` on the key that the ciphertext is under and `ReEncryptTo` on the one that it is to be under, and
+/// `ReEncrypt*` names both. Principals are printable ASCII. Keys are ids or ARNs of KMS keys, and never aliases, which can be
+/// moved. A rule that names keys or stores is about calls that concern one of them alone: to list all keys or all stores, or to
+/// create a store, takes a rule that names none.
+///
+/// What can never match is an error that says which rule it is and what to write: most when they are read, and ARNs of another
+/// partition, Region or account when a [`Kms`](crate::kms::Kms) is opened ([`check`](Authorizer::check)).
 ///
 /// ```
 /// use custom_key_store::kms::{Action, AuthorizationRequest, Authorizer as _, Decision, Rules};
@@ -60,48 +68,27 @@ pub struct Rule {
     stores: Option<Vec<Pattern>>,
 }
 
-/// A rule that can never match, so that whoever wrote it did not mean it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum InvalidRule {
-    /// A list of the rule is empty.
-    #[error("a rule has an empty list of {0}")]
-    Empty(&'static str),
-    /// No operation is called like this.
-    #[error("a rule names {0:?}, which is no operation of custom key stores")]
-    Action(String),
-    /// Nobody can be called like this.
-    #[error("a rule names {0:?}, which no principal can be")]
-    Principal(String),
-    /// No KMS key has such an id or ARN.
-    #[error("a rule names {0:?}, which is neither the id nor the ARN of a KMS key")]
-    Key(String),
-    /// No custom key store has such an id.
-    #[error("a rule names {0:?}, which is no id of a custom key store")]
-    Store(String),
-    /// None of the rule's actions is about what it names.
-    #[error("a rule names {0}, and none of its actions is about one")]
-    NeverConcerned(&'static str),
-}
-
-/// A bit for each action.
+/// A bit for each permission that AWS has a name for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Actions(u64);
 
-// Each action has its bit.
-const _: () = assert!(Action::ALL.len() <= 64);
+// Each has its bit, and the second of `ReEncrypt` the last.
+const _: () = assert!(Action::ALL.len() < 64);
 
 impl Actions {
-    const fn of(action: Action) -> Self {
-        Self(1 << action as u32)
+    const fn of(permission: Permission) -> Self {
+        match permission {
+            Permission::ReEncryptTo => Self(1 << 63),
+            other => Self(1 << other.action() as u32),
+        }
     }
 
-    const fn has(self, action: Action) -> bool {
-        self.0 & Self::of(action).0 != 0
+    const fn has(self, permission: Permission) -> bool {
+        self.0 & Self::of(permission).0 != 0
     }
 
     fn any(self, is: impl Fn(Action) -> bool) -> bool {
-        Action::ALL.iter().any(|action| self.has(*action) && is(*action))
+        Permission::all().any(|permission| self.has(permission) && is(permission.action()))
     }
 }
 
@@ -116,6 +103,18 @@ impl Rules {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// What they say of one permission.
+    fn decide(&self, request: &AuthorizationRequest<'_>) -> Decision {
+        let mut decision = Decision::Deny;
+        for rule in self.0.iter().filter(|rule| rule.matches(request)) {
+            if rule.denies {
+                return Decision::Deny;
+            }
+            decision = Decision::Allow;
+        }
+        decision
     }
 }
 
@@ -199,7 +198,7 @@ impl Rule {
         let in_store = |patterns: &Vec<Pattern>| {
             request.store.is_some_and(|store| patterns.iter().any(|pattern| pattern.matches(store.as_str())))
         };
-        self.actions.has(request.action)
+        self.actions.has(request.permission)
             && self.principals.iter().any(|pattern| pattern.matches(request.principal))
             && self.keys.as_ref().is_none_or(on_key)
             && self.stores.as_ref().is_none_or(in_store)
@@ -208,14 +207,28 @@ impl Rule {
 
 impl Authorizer for Rules {
     fn authorize(&self, request: &AuthorizationRequest<'_>) -> Decision {
-        let mut decision = Decision::Deny;
-        for rule in self.0.iter().filter(|rule| rule.matches(request)) {
-            if rule.denies {
-                return Decision::Deny;
-            }
-            decision = Decision::Allow;
+        if request.permission != Permission::Operation(Action::ReEncrypt) {
+            return self.decide(request);
         }
-        decision
+        let may =
+            |permission| self.decide(&AuthorizationRequest { permission, ..*request }) == Decision::Allow;
+        match may(Permission::ReEncryptFrom) && may(Permission::ReEncryptTo) {
+            true => Decision::Allow,
+            false => Decision::Deny,
+        }
+    }
+
+    /// Refuses keys by ARNs that no key here has.
+    fn check(&self, identity: &Identity) -> Result<(), Box<dyn Error + Send + Sync>> {
+        let here = form_of_arn(identity);
+        for (number, rule) in (1..).zip(&self.0) {
+            let can_be = |key: &&Pattern| key.can_match(&form_of_id()) || key.can_match(&here);
+            if let Some(key) = rule.keys.iter().flatten().find(|key| !can_be(key)) {
+                let error = InvalidRule::KeyElsewhere { key: key.to_string(), here: identity.clone() };
+                return Err(InvalidRules { number, error }.into());
+            }
+        }
+        Ok(())
     }
 }
 
@@ -233,20 +246,28 @@ fn patterns<T: AsRef<str>>(
     if patterns.is_empty() { Err(InvalidRule::Empty(list)) } else { Ok(patterns) }
 }
 
-/// The actions that a text means.
+/// The permissions that a text means.
 fn named(text: &str) -> Result<Actions, InvalidRule> {
-    let pattern = Pattern::new(text.strip_prefix("kms:").unwrap_or(text));
-    let found = Action::ALL.iter().filter(|action| pattern.matches(action.as_str()));
-    match found.fold(0, |bits, action| bits | Actions::of(*action).0) {
+    let name = text.strip_prefix("kms:").unwrap_or(text);
+    let pattern = Pattern::new(name);
+    let found = Permission::all().filter(|permission| pattern.matches(permission.as_str()));
+    match found.fold(0, |bits, permission| bits | Actions::of(permission).0) {
+        0 if name == Action::ReEncrypt.as_str() => Err(InvalidRule::ReEncrypt),
         0 => Err(InvalidRule::Action(text.to_owned())),
         bits => Ok(Actions(bits)),
     }
 }
 
+/// What callers can be named: a rule that is written in other letters, which may look alike, would be one about nobody.
 fn principal(pattern: &Pattern) -> Result<(), InvalidRule> {
-    let is_text = pattern.parts().all(|part| !part.contains(char::is_control));
-    let is_somebody = !pattern.is_exact() || pattern.parts().any(|part| !part.is_empty());
-    if is_text && is_somebody { Ok(()) } else { Err(InvalidRule::Principal(pattern.to_string())) }
+    let is_text = pattern.parts().all(|part| part.bytes().all(|b| b.is_ascii_graphic() || b == b' '));
+    let length: usize = pattern.parts().map(str::len).sum();
+    let is_somebody = length > 0 || !pattern.is_exact();
+    if is_text && is_somebody && length <= 2048 {
+        Ok(())
+    } else {
+        Err(InvalidRule::Principal(pattern.to_string()))
+    }
 }
 
 fn key(pattern: &Pattern) -> Result<(), InvalidRule> {
@@ -254,13 +275,24 @@ fn key(pattern: &Pattern) -> Result<(), InvalidRule> {
     let can_be = if pattern.is_exact() {
         KeyId::new(&text).is_ok() || KeyArn::new(&text).is_ok()
     } else {
-        // Of an id there are digits and hyphens; of an ARN, that it ends in an id cannot be told of one with stars.
-        let of_id = |text: &str| text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f' | b'-'));
+        // Of which partition, Region and account the ARNs are is known later.
         let of_arn = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b":/-".contains(&byte);
-        pattern.parts().all(of_id)
+        pattern.can_match(&form_of_id())
             || (!text.contains("alias/") && pattern.parts().all(|part| part.bytes().all(of_arn)))
     };
     if can_be { Ok(()) } else { Err(InvalidRule::Key(text)) }
+}
+
+/// What ids of keys look like.
+fn form_of_id() -> [Place; 36] {
+    std::array::from_fn(|at| if matches!(at, 8 | 13 | 18 | 23) { Place::Is(b'-') } else { Place::Digit })
+}
+
+/// What ARNs of keys look like here.
+fn form_of_arn(identity: &Identity) -> Vec<Place> {
+    let Identity { partition, region, account } = identity;
+    let head = format!("arn:{partition}:kms:{region}:{account}:key/");
+    head.bytes().map(Place::Is).chain(form_of_id()).collect()
 }
 
 fn store(pattern: &Pattern) -> Result<(), InvalidRule> {
@@ -269,50 +301,4 @@ fn store(pattern: &Pattern) -> Result<(), InvalidRule> {
         && length <= 64
         && (length > 0 || !pattern.is_exact());
     if can_be { Ok(()) } else { Err(InvalidRule::Store(pattern.to_string())) }
-}
-
-/// From a list of tables with `principals`, `actions` and, where they are wanted, `keys`, `stores` and `effect`, which is
-/// `Allow` or `Deny`.
-impl<'de> Deserialize<'de> for Rules {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Vec::deserialize(deserializer).map(Self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Rule {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize, Default)]
-        enum Effect {
-            #[default]
-            Allow,
-            Deny,
-        }
-
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Written {
-            #[serde(default)]
-            effect: Effect,
-            principals: Vec<String>,
-            actions: Vec<String>,
-            keys: Option<Vec<String>>,
-            stores: Option<Vec<String>>,
-        }
-
-        let Written { effect, principals, actions, keys, stores } = Written::deserialize(deserializer)?;
-        let rule = || {
-            let mut rule = match effect {
-                Effect::Allow => Self::allow(principals, actions)?,
-                Effect::Deny => Self::deny(principals, actions)?,
-            };
-            if let Some(keys) = keys {
-                rule = rule.keys(keys)?;
-            }
-            if let Some(stores) = stores {
-                rule = rule.stores(stores)?;
-            }
-            Ok::<_, InvalidRule>(rule)
-        };
-        rule().map_err(serde::de::Error::custom)
-    }
 }
