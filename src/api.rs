@@ -44,16 +44,20 @@
 //!
 //! 1. how many requests this peer has sent (`ThrottlingException`; the connection is closed);
 //! 2. the path (404) and the method (405), both `UnknownOperationException`;
-//! 3. the body, while it is read: its length (413 `RequestEntityTooLargeException`), the
+//! 3. the length of the body, if it is announced (413 `RequestEntityTooLargeException`; the connection is closed);
+//! 4. what the headers say of the signature: that there is one (`MissingAuthenticationTokenException`), its form
+//!    (`IncompleteSignatureException`), its day, Region, service and clock, the [host](KmsApiBuilder::hosts) and that the signed
+//!    headers are there (`InvalidSignatureException`), and the access key id (`UnrecognizedClientException`): for a stranger
+//!    nothing is read;
+//! 5. the body, while it is read: its length (413 `RequestEntityTooLargeException`), the
 //!    [memory](KmsApiBuilder::body_memory) for it (`ThrottlingException`), that it is there in time
 //!    (`RequestTimeoutException`) and whole (`SerializationException`); the connection is closed;
-//! 4. the signature: `MissingAuthenticationTokenException`, `IncompleteSignatureException`, `InvalidSignatureException`,
-//!    `UnrecognizedClientException` for an unknown access key id or another session token;
-//! 5. the content type and the operation: `UnknownOperationException`, or `UnsupportedOperationException`, which names the
-//!    operation, for those of AWS KMS that are not had here;
-//! 6. the JSON (`SerializationException`), then the rules of its members (`ValidationException`), of which several may be
+//! 6. the signature itself (`InvalidSignatureException`) and the session token (`UnrecognizedClientException`);
+//! 7. the content type and the operation: `UnknownOperationException`, or `UnsupportedOperationException`, which names the
+//!    operation, for those of AWS KMS that are not had here; who cannot say who he is learns neither;
+//! 8. the JSON (`SerializationException`), then the rules of its members (`ValidationException`), of which several may be
 //!    broken at once;
-//! 7. what [`Kms`] checks: the [rules](crate::kms::Rules) of who may do what, names, states, quotas, in the end the key
+//! 9. what [`Kms`] checks: the [rules](crate::kms::Rules) of who may do what, names, states, quotas, in the end the key
 //!    manager.
 //!
 //! Every answer has an `x-amzn-RequestId`, which is also what key managers, the audit trail and the access log know the request
@@ -94,10 +98,10 @@
 //!
 //! # What it leaves in the audit trail
 //!
-//! What [`Kms`] refuses, [`Kms`] writes down. What is refused before, to a caller whose signature was right (steps 5 and 6), is
+//! What [`Kms`] refuses, [`Kms`] writes down. What is refused before, to a caller whose signature was right (steps 7 and 8), is
 //! a line too: who, which operation, the request id, the name of the error and its message, and nothing of the body. Such lines
 //! cost whoever causes them nothing, so that there is a [limit](crate::kms::KmsBuilder::audit_refusals) for each principal,
-//! beyond which they are counted. Requests of which nobody knows who sent them (steps 1 to 4) are counted alone, by the names of
+//! beyond which they are counted. Requests of which nobody knows who sent them (steps 1 to 6) are counted alone, by the names of
 //! the errors: without a key nobody can fill the medium of the trail. A count is a line `CountRefusedCalls`, at most one a
 //! minute for each principal and one for all who are unknown; the access log has each request.
 //!
@@ -119,6 +123,7 @@ mod auth;
 mod builder;
 mod callers;
 mod failure;
+mod hosts;
 mod log;
 mod operate;
 mod pipeline;

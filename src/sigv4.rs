@@ -25,5 +25,5 @@ pub(crate) use keys::SigningKeys;
 pub(crate) use scope::{Scope, Service};
 pub(crate) use sign::Signer;
 #[cfg(feature = "kms-api")]
-pub(crate) use verify::Refused;
+pub(crate) use verify::{Claim, Refused};
 pub(crate) use verify::{Reason, SignedRequest, Unauthenticated, Verifier};

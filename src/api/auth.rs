@@ -9,7 +9,7 @@ use super::service::Shared;
 use super::target;
 use crate::clock::in_time;
 use crate::kms::Exception;
-use crate::sigv4::{Reason, Refused, Service, SignedRequest, Unauthenticated};
+use crate::sigv4::{Claim, Reason, Refused, Service, SignedRequest, Unauthenticated};
 
 /// What KMS is called in signatures.
 pub(super) const KMS: Service = Service::new("kms");
@@ -17,12 +17,14 @@ pub(super) const KMS: Service = Service::new("kms");
 const SECURITY_TOKEN: &str = "x-amz-security-token";
 const UNKNOWN_CALLER: &str = "The security token included in the request is invalid.";
 
-/// Finds out who has signed a request, or why nobody has.
-pub(super) async fn authenticate(
-    shared: &Shared,
-    head: &Parts,
-    body: &[u8],
-) -> Result<CallerCredential, Failure> {
+/// Who claims to have signed a request, of which everything is right that can be seen without its body.
+pub(super) struct Claimed<'r> {
+    claim: Claim<'r>,
+    caller: CallerCredential,
+}
+
+/// Finds out who claims to have signed a request, or why nobody can have.
+pub(super) async fn claimed<'r>(shared: &'r Shared, head: &'r Parts) -> Result<Claimed<'r>, Failure> {
     let signed = SignedRequest {
         path: head.uri.path(),
         query: head.uri.query(),
@@ -35,12 +37,27 @@ pub(super) async fn authenticate(
         let message = "'X-Amz-Target' must be a 'SignedHeader' in the AWS Authorization.";
         return Err(Failure::named(INCOMPLETE, message));
     }
+    if !shared.hosts.have(claim.host()) {
+        return Err(Failure::named(SIGNATURE, "The request is signed for another host than this."));
+    }
     let caller = resolve(shared, claim.access_key_id()).await?;
-    claim.verify(body, caller.as_ref().map(CallerCredential::keys)).map_err(refused)?;
-    let tokens = head.headers.get_all(SECURITY_TOKEN).iter().map(http::HeaderValue::as_bytes);
+    claim.check_headers().map_err(refused)?;
     match caller {
-        Some(caller) if caller.has_token(tokens) => Ok(caller),
-        _ => Err(Failure::named(UNRECOGNIZED, UNKNOWN_CALLER).because("the session token is another")),
+        Some(caller) => Ok(Claimed { claim, caller }),
+        None => Err(Failure::named(UNRECOGNIZED, UNKNOWN_CALLER).because("the access key id is unknown")),
+    }
+}
+
+impl Claimed<'_> {
+    /// Whether it is true, by the whole of the request.
+    pub(super) fn proven(self, head: &Parts, body: &[u8]) -> Result<CallerCredential, Failure> {
+        let Self { claim, caller } = self;
+        claim.verify(body, Some(caller.keys())).map_err(refused)?;
+        let tokens = head.headers.get_all(SECURITY_TOKEN).iter().map(http::HeaderValue::as_bytes);
+        if caller.has_token(tokens) {
+            return Ok(caller);
+        }
+        Err(Failure::named(UNRECOGNIZED, UNKNOWN_CALLER).because("the session token is another"))
     }
 }
 

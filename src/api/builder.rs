@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::auth::KMS;
 use super::callers::{CallerKeyId, CallerResolver};
+use super::hosts::Hosts;
 use super::service::Shared;
 use super::{KmsApi, RateLimit};
 use crate::clock::{Clock, SystemClock};
@@ -26,6 +27,11 @@ pub enum SetupError {
     /// The path of the load balancer's check is not a plain path, or that of the protocol.
     #[error("the ping path is not a plain path other than /")]
     PingPath,
+    /// One of the hosts can be none.
+    #[error(
+        "one of the hosts is no name or address of one: letters, digits, - and ., and a port if it has one of its own"
+    )]
+    Host,
 }
 
 /// Sets up a [`KmsApi`]: begun with [`KmsApi::builder`]. What is not set has a sensible value.
@@ -41,6 +47,7 @@ pub struct KmsApiBuilder {
     body_memory: usize,
     peer_limit: Option<RateLimit>,
     ping_path: String,
+    hosts: Vec<String>,
 }
 
 impl KmsApiBuilder {
@@ -55,6 +62,7 @@ impl KmsApiBuilder {
             body_memory: 64 * 1024 * 1024,
             peer_limit: None,
             ping_path: "/ping".to_owned(),
+            hosts: Vec::new(),
         }
     }
 
@@ -79,6 +87,16 @@ impl KmsApiBuilder {
         self
     }
 
+    /// The names by which clients know this endpoint, such as `kms.example.com`, with a port or without; requests that are signed
+    /// for another host are refused with `InvalidSignatureException`. Unless it is set they may be signed for any: what an
+    /// endpoint is called is known to those who call, and behind load balancers and tunnels to them alone. To be set where
+    /// callers use the same access key ids at several endpoints of one Region, so that what was sent to one of them cannot be
+    /// sent to another within the five minutes for which it holds.
+    pub fn hosts<H: Into<String>>(mut self, names: impl IntoIterator<Item = H>) -> Self {
+        self.hosts = names.into_iter().map(Into::into).collect();
+        self
+    }
+
     /// How long a body may take to arrive: 5 seconds unless it is set.
     pub const fn body_timeout(mut self, timeout: Duration) -> Self {
         self.body_timeout = timeout;
@@ -86,7 +104,7 @@ impl KmsApiBuilder {
     }
 
     /// How much memory the bodies of all requests may take together, in bytes: 64 MiB unless it is set. They are read
-    /// before anybody has authenticated; what would be beyond is answered with `ThrottlingException`. A body takes 2 KiB at
+    /// before a signature can be checked, of whoever names an access key id that there is; what would be beyond is answered with `ThrottlingException`. A body takes 2 KiB at
     /// first, and more only as it arrives. Behind [`serve`](super::serve()) one peer has as large a part of it as it may have
     /// of the [connections](super::ServeOptions::max_connections_per_peer), and enough for one body.
     pub const fn body_memory(mut self, bytes: usize) -> Self {
@@ -125,14 +143,15 @@ impl KmsApiBuilder {
     ///
     /// # Errors
     ///
-    /// [`SetupError::PingPath`] for a path that cannot be asked.
+    /// [`SetupError::PingPath`] for a path that cannot be asked, [`SetupError::Host`] for a host that can be none.
     pub fn build(self) -> Result<KmsApi, SetupError> {
         let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'-' | b'_' | b'.');
         let path = &self.ping_path;
         if !path.starts_with('/') || path == "/" || !path.bytes().all(plain) {
             return Err(SetupError::PingPath);
         }
-        if self.every_caller_is_administrator() {
+        let hosts = Hosts::new(self.hosts).ok_or(SetupError::Host)?;
+        if !self.kms.has_authorizer() {
             tracing::warn!(
                 "no rules: every caller of the KMS endpoint is an administrator of all stores and keys"
             );
@@ -146,6 +165,7 @@ impl KmsApiBuilder {
             peers: self.peer_limit.map(|limit| PeerLimit::new(limit, &self.clock)),
             clock: self.clock,
             ping_path: self.ping_path,
+            hosts,
         }))
     }
 }

@@ -91,8 +91,11 @@ where
     }
     record.claim(&head.headers);
 
+    // A stranger's body is not read.
+    shared.bodies.check_announced(&body).map_err(unreadable)?;
+    let claimed = auth::claimed(shared, head).await?;
     let body = shared.bodies.read(body, head.extensions.get(), &*shared.clock).await.map_err(unreadable)?;
-    let credential = auth::authenticate(shared, head, body.expose()).await?;
+    let credential = claimed.proven(head, body.expose())?;
     record.principal(credential.principal());
     target::check_content_type(&head.headers)?;
     let action = match target? {

@@ -15,6 +15,7 @@ use http_body_util::Full;
 use tower_service::Service;
 
 use super::callers::CallerResolver;
+use super::hosts::Hosts;
 use super::{KmsApiBuilder, pipeline};
 use crate::clock::Clock;
 use crate::kms::Kms;
@@ -44,6 +45,7 @@ pub(super) struct Shared {
     pub(super) bodies: Bodies,
     pub(super) peers: Option<PeerLimit>,
     pub(super) ping_path: String,
+    pub(super) hosts: Hosts,
 }
 
 impl KmsApi {

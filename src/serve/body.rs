@@ -68,6 +68,12 @@ impl Bodies {
         Self { limit, timeout, memory, taken: AtomicUsize::new(0) }
     }
 
+    /// Refuses a body that is announced to be longer than the limit.
+    pub(crate) fn check_announced(&self, body: &impl Body) -> Result<(), Unreadable> {
+        let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+        if announced > self.limit { Err(Unreadable::TooLong) } else { Ok(()) }
+    }
+
     /// Reads a body. What is announced to be longer than the limit is not read at all.
     ///
     /// The bytes may hold a plaintext, so they are copied into memory that is wiped.
@@ -81,10 +87,7 @@ impl Bodies {
         B: Body + Send,
         B::Data: Send,
     {
-        let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-        if announced > self.limit {
-            return Err(Unreadable::TooLong);
-        }
+        self.check_announced(&body)?;
         let work = async {
             let mut body = pin!(body);
             // Whatever is announced: nobody gets more memory than has been sent, but for a little.

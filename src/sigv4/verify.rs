@@ -215,6 +215,24 @@ impl<'a> Claim<'a> {
         self.authorization.signed_headers().any(|signed| signed == header)
     }
 
+    /// Checks that the signed headers are there, which the signature is checked after.
+    #[cfg(feature = "kms-api")]
+    pub(crate) fn check_headers(&self) -> Result<(), Unauthenticated> {
+        let is_there = |name: &str| {
+            matches!(name, HOST | AUTHORITY | X_AMZ_DATE) || self.request.headers.contains_key(name)
+        };
+        match self.authorization.signed_headers().all(is_there) {
+            true => Ok(()),
+            false => Err(Reason::SignedHeaderAbsent.into()),
+        }
+    }
+
+    /// The host that the request was sent to, as it says; of any form.
+    #[cfg(feature = "kms-api")]
+    pub(crate) const fn host(&self) -> &'a [u8] {
+        self.host.host
+    }
+
     /// Checks that the signed headers are there, and the signature over them and the body with the keys of the access
     /// key id, `None` when it is unknown.
     pub(crate) fn verify(&self, body: &[u8], keys: Option<&SigningKeys>) -> Result<(), Unauthenticated> {

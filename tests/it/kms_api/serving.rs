@@ -20,9 +20,13 @@ async fn one_connection_serves_right_and_wrong_requests_one_after_the_other() {
     let right = call("Encrypt", &json!({ "KeyId": "alias/payroll", "Plaintext": "AA==" }));
     let mut wrong_secret = right.clone();
     wrong_secret.secret.push('x');
+    let mut nobody = right.clone();
+    nobody.id = "AKIANOBODY".to_owned();
     for _ in 0..3 {
         assert_eq!(client.send(&right).await.status, 200);
         is_error(&client.send(&wrong_secret).await, 400, "InvalidSignatureException");
+        // A short body that nobody wants is no reason to hang up.
+        is_error(&client.send(&nobody).await, 400, "UnrecognizedClientException");
         is_error(&client.send(&call("Encrypt", &json!({}))).await, 400, "ValidationException");
         is_error(&client.send(&call("Sign", &json!({}))).await, 400, "UnsupportedOperationException");
         is_error(&client.send(&call_with("Encrypt", Vec::new())).await, 400, "SerializationException");
@@ -88,6 +92,18 @@ async fn a_body_that_is_too_long_costs_the_connection_whether_it_is_announced_or
     client.closed().await;
     let mut client = Client::connect(address).await;
     assert_eq!(client.send(&call("ListKeys", &json!({}))).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_stranger_is_answered_before_the_body_comes() {
+    let rig = Rig::new().await;
+    let (mut client, _handle) = rig.client().await;
+    let mut nobody = call("ListKeys", &json!({ "Limit": 1 }));
+    nobody.id = "AKIANOBODY".to_owned();
+    let bytes = nobody.bytes();
+    // The clock of the server stands still: nothing times out.
+    client.0.write_all(&bytes[..bytes.len() - 1]).await.unwrap();
+    is_error(&client.receive().await, 400, "UnrecognizedClientException");
 }
 
 #[tokio::test]

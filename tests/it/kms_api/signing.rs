@@ -1,14 +1,22 @@
 //! Signatures that are missing, wrong, old, or of somebody else.
 
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use custom_key_store::api::{CallerKeyId, KmsApi, SessionToken};
+use bytes::Bytes;
+use custom_key_store::api::{CallerKeyId, KmsApi, SessionToken, SetupError};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::Full;
 use serde_json::json;
 
 use super::support::{
-    ID, PRINCIPAL, Rig, SECRET, call, callers, credential_of, is_error, request, request_with,
+    ID, PRINCIPAL, Rig, SECRET, answer, call, callers, credential_of, is_error, request, request_with,
 };
-use crate::xks_proxy::support::Call;
+use crate::xks_proxy::support::{Call, Reply};
 
 const SIGNATURE: &str = "InvalidSignatureException";
 const INCOMPLETE: &str = "IncompleteSignatureException";
@@ -91,6 +99,142 @@ async fn another_signature_is_refused_whatever_makes_it_another() {
     }
     let flipped = signed.replace("Signature=", "Signature=0").chars().take(signed.len()).collect::<String>();
     is_error(&rig.send_request(request_with(&right, Some(&flipped))).await, 400, SIGNATURE);
+}
+
+/// A body that says whether somebody reads it.
+struct Watched {
+    body: Full<Bytes>,
+    is_read: Arc<AtomicBool>,
+}
+
+impl Body for Watched {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.is_read.store(true, Ordering::SeqCst);
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// What is answered, and whether the body was read for it.
+async fn watched(rig: &Rig, request: http::Request<Full<Bytes>>) -> (Reply, bool) {
+    let is_read = Arc::new(AtomicBool::new(false));
+    let request = request.map(|body| Watched { body, is_read: Arc::clone(&is_read) });
+    let reply = answer(&rig.api, request).await;
+    (reply, is_read.load(Ordering::SeqCst))
+}
+
+#[tokio::test]
+async fn the_body_of_a_stranger_is_not_read() {
+    let rig = Rig::new().await;
+    let right = list_keys().authorization();
+    let lost = |name: &str| {
+        let mut request = request(&list_keys());
+        request.headers_mut().remove(name);
+        request
+    };
+    for (what, request, name) in [
+        ("no signature", request_with(&list_keys(), None), "MissingAuthenticationTokenException"),
+        ("half a signature", request_with(&list_keys(), Some(&right[..100])), INCOMPLETE),
+        ("no date", lost("x-amz-date"), INCOMPLETE),
+        ("no host", lost("host"), INCOMPLETE),
+        ("a header that was signed is lost", lost("x-amz-target"), SIGNATURE),
+        ("another Region", request(&with(|call| call.region = "eu-west-1".to_owned())), SIGNATURE),
+        ("another service", request(&with(|call| call.service = "s3".to_owned())), SIGNATURE),
+        ("of yesterday", request(&with(|call| call.date = "20150829T123600Z".to_owned())), SIGNATURE),
+        ("nobody's id", request(&with(|call| call.id = "AKIANOBODY".to_owned())), UNRECOGNIZED),
+        ("an id that can be none", request(&with(|call| call.id = "AKIA*".to_owned())), UNRECOGNIZED),
+    ] {
+        let (reply, is_read) = watched(&rig, request).await;
+        is_error(&reply, 400, name);
+        assert!(!is_read, "{what}");
+    }
+    // Of whoever may be known, it is: the signature is over it.
+    for (request, status) in
+        [(request(&list_keys()), 200), (request(&with(|call| call.secret.push('x'))), 400)]
+    {
+        let (reply, is_read) = watched(&rig, request).await;
+        assert_eq!((reply.status, is_read), (status, true));
+    }
+}
+
+/// Which of several faults is answered does not depend on when each is looked for.
+#[tokio::test]
+async fn of_several_faults_the_answer_is_the_one_that_is_documented_to_come_first() {
+    let rig = Rig::new().await;
+    type Change = fn(&mut Call);
+    let no_target: Change = |call| call.headers[1].1 = "TrentService.Nothing".to_owned();
+    let no_type: Change = |call| call.headers[0].1 = "text/plain".to_owned();
+    let no_json: Change = |call| call.body = b"{".to_vec();
+    let no_secret: Change = |call| call.secret.push('x');
+    let no_id: Change = |call| call.id = "AKIANOBODY".to_owned();
+    let no_date: Change = |call| call.date = "20150829T123600Z".to_owned();
+    let no_path: Change = |call| call.path = "/kms".to_owned();
+    let too_long: Change = |call| call.body = vec![b' '; (1 << 20) + 1];
+    // From the last to the first.
+    let order = [
+        (no_json, 400, "SerializationException"),
+        (no_target, 400, "UnknownOperationException"),
+        (no_type, 400, "UnknownOperationException"),
+        (no_secret, 400, SIGNATURE),
+        (no_id, 400, UNRECOGNIZED),
+        (no_date, 400, SIGNATURE),
+        (too_long, 413, "RequestEntityTooLargeException"),
+        (no_path, 404, "UnknownOperationException"),
+    ];
+    for (later, (change, ..)) in order.iter().enumerate() {
+        for (first, status, name) in &order[later..] {
+            let mut call = list_keys();
+            change(&mut call);
+            first(&mut call);
+            let message = is_error(&rig.send(&call).await, *status, name);
+            let is_type = message.contains("Content-Type");
+            assert_eq!(is_type, std::ptr::fn_addr_eq(*first, no_type), "{message}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_that_knows_its_names_takes_what_is_signed_for_them_alone() {
+    let named =
+        Rig::with(|kms| kms, |kms| KmsApi::builder(kms, callers()).hosts(["kms.example.com", "[::1]:8443"]))
+            .await;
+    let any = Rig::new().await;
+    for (host, is_one) in [
+        ("kms.example.com", true),
+        ("KMS.example.COM", true),
+        ("kms.example.com:8443", true),
+        ("[::1]:8443", true),
+        ("[::1]", false),
+        ("kms.example.org", false),
+        ("kms.example.com.example.org", false),
+        ("kms.example.com:", true),
+        ("kms.example.com:x", false),
+        ("127.0.0.1:8080", false),
+    ] {
+        let call = with(|call| call.host = host.to_owned());
+        assert_eq!(any.send(&call).await.status, 200, "{host}");
+        let (reply, is_read) = watched(&named, request(&call)).await;
+        match is_one {
+            true => assert_eq!(reply.status, 200, "{host}"),
+            false => {
+                let message = is_error(&reply, 400, SIGNATURE);
+                assert!(message.contains("another host") && !is_read, "{host}: {message}");
+            }
+        }
+    }
+    for wrong in ["", "kms.example.com/", "https://kms.example.com", "a b"] {
+        let builder = KmsApi::builder(any.kms.clone(), callers()).hosts([wrong]);
+        assert!(matches!(builder.build(), Err(SetupError::Host)), "{wrong}");
+    }
 }
 
 #[tokio::test]

@@ -163,7 +163,11 @@ impl Rig {
 }
 
 /// What an endpoint in this process answers.
-pub(crate) async fn answer(api: &KmsApi, request: http::Request<Full<Bytes>>) -> Reply {
+pub(crate) async fn answer<B>(api: &KmsApi, request: http::Request<B>) -> Reply
+where
+    B: http_body::Body + Send + 'static,
+    B::Data: Send,
+{
     let response = api.clone().call(request).await.unwrap_or_else(|never| match never {});
     let (head, body) = response.into_parts();
     let lines = head.headers.iter().map(|(name, value)| format!("{name}: {}\r\n", value.to_str().unwrap()));
