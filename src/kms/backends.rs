@@ -20,7 +20,8 @@ pub trait Backends: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`Refusal`], when there is to be no such store.
+    /// [`Refusal`], when there is to be no such store. What becomes of one that is there already is said at
+    /// [`KmsBuilder::open`](super::KmsBuilder::open).
     fn backend(
         &self,
         configuration: &StoreConfiguration,

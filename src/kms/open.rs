@@ -121,7 +121,10 @@ impl KmsBuilder {
     /// connected, is `CONNECTING`: the driver connects it, and tries again with growing pauses as long as the cause may pass by
     /// itself. One that was being disconnected is `DISCONNECTED`, one that had failed has failed with the same code. A store
     /// that the application makes no backend for any more is there, to be shown, managed and deleted; it cannot be connected
-    /// until it does.
+    /// until it does. If it was connected, it is `CONNECTING` and stays so, until it is disconnected or a later start finds
+    /// a backend for it: a line that was forgotten in a configuration must not cost a store its state. Whoever connects it is
+    /// told what AWS would tell: it is `FAILED`, with `CLUSTER_NOT_FOUND` for [`Refusal::ClusterNotFound`](super::Refusal::ClusterNotFound),
+    /// say, and `INTERNAL_ERROR` where AWS has no code.
     ///
     /// # Errors
     ///

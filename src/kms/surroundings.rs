@@ -65,15 +65,15 @@ impl Backend for Surrounded {
         if matches!(request.reason, ConnectReason::Connect | ConnectReason::Resume) {
             let configuration = self.backend.configuration();
             let inspected = self.surroundings.inspect(&configuration, Purpose::Connect).await;
-            inspected.map_err(|refusal| failed(configuration.store_type(), refusal))?;
+            inspected.map_err(|refusal| failed(configuration.store_type(), &refusal))?;
         }
         self.backend.connect(request).await
     }
 }
 
 /// The code that a store shows which did not connect for this. (Facts: 3.1 to 3.3)
-fn failed(store_type: CustomKeyStoreType, refusal: Refusal) -> ConnectionError {
-    let code = match (&refusal, store_type) {
+pub(super) fn failed(store_type: CustomKeyStoreType, refusal: &Refusal) -> ConnectionError {
+    let code = match (refusal, store_type) {
         (Refusal::ClusterNotFound, _) => Code::ClusterNotFound,
         (Refusal::VpcEndpointServiceNotFound, _) => Code::XksVpcEndpointServiceNotFound,
         (Refusal::VpcEndpointServiceInvalidConfiguration(_), _) => {
@@ -86,5 +86,5 @@ fn failed(store_type: CustomKeyStoreType, refusal: Refusal) -> ConnectionError {
         // What has no code: AWS KMS refuses a connect for it at once, and so does `Kms`. Found after a restart, it may pass.
         _ => Code::InternalError,
     };
-    ConnectionError::new(code).with_detail(refusal.to_string()).with_source(refusal)
+    ConnectionError::new(code).with_detail(refusal.to_string()).with_source(refusal.clone())
 }

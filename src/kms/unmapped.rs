@@ -5,9 +5,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::backends::Refusal;
+use super::surroundings::failed;
 use crate::backend::{
-    Backend, Change, ConnectRequest, Connection, ConnectionError, ConnectionErrorCode, InvalidChange,
-    StoreConfiguration,
+    Backend, Change, ConnectReason, ConnectRequest, Connection, ConnectionError, ConnectionErrorCode,
+    InvalidChange, StoreConfiguration,
 };
 
 /// Stands in for the backend of a store that was created when the application made one for its configuration.
@@ -36,14 +37,18 @@ impl Backend for Unmapped {
         Ok(Arc::new(Self { configuration, refusal: self.refusal.clone() }))
     }
 
-    async fn connect(&self, _: &ConnectRequest) -> Result<Arc<dyn Connection>, ConnectionError> {
-        // Which may pass: with the next start of an application that is set up rightly.
-        let error = ConnectionError::new(ConnectionErrorCode::InternalError);
-        Err(match &self.refusal {
-            Some(refusal) => error
-                .with_detail("the application makes no backend for this configuration")
-                .with_source(refusal.clone()),
-            None => error.with_detail("nothing is kept that a backend could be made with"),
-        })
+    async fn connect(&self, request: &ConnectRequest) -> Result<Arc<dyn Connection>, ConnectionError> {
+        let internal = ConnectionError::new(ConnectionErrorCode::InternalError);
+        let Some(refusal) = &self.refusal else {
+            return Err(internal.with_detail("nothing is kept that a backend could be made with"));
+        };
+        let error = failed(self.configuration.store_type(), refusal);
+        // Whoever connects a store is told what AWS would tell him. A restart waits, whatever it is: for the next one, of an
+        // application in whose configuration the line is not forgotten. What ends `FAILED` nobody but a person leads out.
+        if request.reason == ConnectReason::Resume && !error.code().is_transient() {
+            let detail = format!("the application makes no backend for this configuration: {refusal}");
+            return Err(internal.with_detail(detail).with_source(error));
+        }
+        Err(error)
     }
 }

@@ -37,6 +37,14 @@ impl World {
         let (kms, driver) = opening.await.unwrap();
         drive(driver, life(kms, self.manager.clone())).await
     }
+
+    /// One process of an application that makes other backends than that, or none.
+    async fn process_with(&self, backends: BackendMap, life: impl AsyncFnOnce(Kms)) {
+        let ledger = Ledger::open(Arc::clone(&self.catalog), &self.sealer).await.unwrap();
+        let opening = Kms::builder(ledger, backends).clock(self.clock.clone()).open();
+        let (kms, driver) = opening.await.unwrap();
+        drive(driver, life(kms)).await;
+    }
 }
 
 pub(super) fn run(test: impl AsyncFnOnce(World)) {
@@ -267,6 +275,77 @@ fn a_store_without_a_backend_is_there_and_is_connected_when_there_is_one_again()
         drop(kms);
         world.process(async |kms, _| until(&kms, &id, ConnectionState::Connected).await).await;
     });
+}
+
+/// A store whose line was forgotten in the configuration of an application, or taken out of it.
+#[test]
+fn a_cluster_that_is_described_no_more_is_waited_for_by_a_restart_and_not_found_by_who_connects() {
+    run(async |world| {
+        let id = world
+            .process(async |kms, _| {
+                let id = kms.create_custom_key_store(cloud_hsm("root", "abcdefghij2")).await.unwrap();
+                connect(&kms, &id).await;
+                id
+            })
+            .await;
+        world
+            .process_with(BackendMap::new(), async |kms| {
+                for _ in 0..10 {
+                    assert_eq!(state(&kms, &id).await, ConnectionState::Connecting);
+                    world.clock.advance(Duration::from_secs(60));
+                    futures::pending!();
+                }
+            })
+            .await;
+        // The next start finds it as if nothing had been.
+        world.process(async |kms, _| until(&kms, &id, ConnectionState::Connected).await).await;
+
+        world
+            .process_with(BackendMap::new(), async |kms| {
+                kms.disconnect_custom_key_store(&id).await.unwrap();
+                until(&kms, &id, ConnectionState::Disconnected).await;
+                kms.connect_custom_key_store(&id).await.unwrap();
+                let failed = kms.settled(&id).await.unwrap();
+                assert_eq!(failed.connection_error_code, Some(ConnectionErrorCode::ClusterNotFound));
+            })
+            .await;
+        // Which lasts, as everything does that was found when somebody asked.
+        world
+            .process(async |kms, _| {
+                assert_eq!(state(&kms, &id).await, ConnectionState::Failed);
+                kms.disconnect_custom_key_store(&id).await.unwrap();
+                until(&kms, &id, ConnectionState::Disconnected).await;
+                connect(&kms, &id).await;
+            })
+            .await;
+    });
+}
+
+#[test]
+fn why_there_is_no_backend_is_the_code_of_a_store_that_is_to_connect() {
+    let refused = |name: &str, refusal: Refusal, code: ConnectionErrorCode| {
+        let create = if name == "cluster" { cloud_hsm(name, "abcdefghij2") } else { external(name) };
+        run(async |world| {
+            let created = world.process(async |kms, _| kms.create_custom_key_store(create).await.unwrap());
+            let id = created.await;
+            let backends = BackendMap::new().kind(move |_, _| Some(Err(refusal.clone())));
+            world
+                .process_with(backends, async |kms| {
+                    kms.connect_custom_key_store(&id).await.unwrap();
+                    let failed = kms.settled(&id).await.unwrap();
+                    assert_eq!(failed.connection_error_code, Some(code));
+                })
+                .await;
+        });
+    };
+    use ConnectionErrorCode as Code;
+    refused("cluster", Refusal::ClusterNotFound, Code::ClusterNotFound);
+    refused("cluster", Refusal::IncorrectTrustAnchor, Code::InternalError);
+    refused("proxy", Refusal::Unreachable("it is private".to_owned()), Code::XksProxyNotReachable);
+    refused("proxy", Refusal::VpcEndpointServiceNotFound, Code::XksVpcEndpointServiceNotFound);
+    refused("proxy", Refusal::Unsupported("EXTERNAL_KEY_STORE".to_owned()), Code::InternalError);
+    // Of the other type of store.
+    refused("proxy", Refusal::ClusterNotFound, Code::InternalError);
 }
 
 #[test]
