@@ -29,4 +29,4 @@ mod value;
 pub use value::{AuditParameters, AuditValue};
 
 mod verify;
-pub use verify::{AuditFinding, AuditFindingKind, AuditReport, verify, verify_part};
+pub use verify::{AuditFinding, AuditFindingKind, AuditReport, verify, verify_end, verify_part};

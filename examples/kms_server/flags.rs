@@ -22,7 +22,7 @@ Usage: cargo run --example kms_server -- [FLAG]...
   --trust-root FILE      a certificate, in PEM, in place of those that the system trusts, may be given again
                          [default: those that the system trusts]
   --software             every store is one of a key manager in memory with one key, `usable`: for tests
-  --verify               checks every row of the catalogue, and every line of the audit log, and ends
+  --verify               checks every row of the catalogue, and every line of the audit log, as they are, and ends
   --log                  each request, and what becomes of each connection and why, is a line on standard error
   --help                 this
 

@@ -1,10 +1,10 @@
 //! What outlives the process: the catalogue, and the key that it is sealed under.
 
 use std::error::Error;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use custom_key_store::SealingKey;
-use custom_key_store::audit::{self, AuditErrorKind, AuditLog, AuditSink as _};
+use custom_key_store::audit::{self, AuditErrorKind, AuditLog};
 use custom_key_store::catalog::{CatalogError, CatalogErrorKind, Ledger, SqliteCatalog};
 
 use crate::config::Settings;
@@ -40,41 +40,32 @@ pub(crate) async fn verify(ledger: &Ledger, settings: &Settings) -> Result<(), B
     let rows = ledger.verify().await?;
     println!("catalogue: {} rows, {} of them altered", rows.rows, rows.altered.len());
     let mut is_intact = rows.altered.is_empty();
-    if let Some(path) = &settings.audit_log {
-        // What a crash left is put in order by opening it; what somebody changed is left as it is, and looked at.
-        let report = match AuditLog::open(ledger, path).await {
-            Ok(log) => {
-                let report = log.verify().await?;
-                log.close().await?;
-                report
+    // Looked at as it is: to open it would put in order what a crash has left, and write a line.
+    let files = settings.audit_log.as_ref().map_or_else(|| Ok(Vec::new()), AuditLog::files)?;
+    match audit::verify(ledger, files).await {
+        Ok(report) if settings.audit_log.is_some() => {
+            println!("audit log: {report}");
+            is_intact &= report.is_intact_or_unfinished();
+        }
+        Ok(report) if report.head == Some(0) => println!("audit log: none, and the catalogue knows of none"),
+        // What is wrong with it nobody can say who does not know where it is.
+        Ok(_) => {
+            let missing = "the catalogue knows of an audit log: give it with --audit-log FILE, or as `audit_log` in \
+                           the configuration, to have it checked too";
+            ledger.close().await?;
+            return Err(missing.into());
+        }
+        Err(error) if error.kind() == AuditErrorKind::Altered => {
+            println!("audit log: {error}");
+            if let Some(cause) = error.source() {
+                println!("  because {cause}");
             }
-            Err(error) if matches!(error.kind(), AuditErrorKind::Altered | AuditErrorKind::CutOff) => {
-                is_intact = false;
-                println!("audit log: {error}");
-                audit::verify(ledger, files_of(path)?).await?
-            }
-            Err(error) => return Err(error.into()),
-        };
-        println!("audit log: {report}");
-        is_intact &= report.is_intact();
+            is_intact = false;
+        }
+        Err(error) => return Err(error.into()),
     }
     ledger.close().await?;
     if is_intact { Ok(()) } else { Err("what is kept is not as it was written".into()) }
-}
-
-/// The files of an audit log: the one that is written to, and those that are full, which are named after it.
-fn files_of(path: &Path) -> std::io::Result<Vec<PathBuf>> {
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let is_full = |name: &str| name.starts_with(&format!("{stem}.")) && name.ends_with(".jsonl");
-    let mut files = vec![path.to_owned()];
-    for entry in path.parent().unwrap_or_else(|| Path::new(".")).read_dir()? {
-        let entry = entry?.path();
-        let name = entry.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if entry != path && is_full(&name) {
-            files.push(entry);
-        }
-    }
-    Ok(files)
 }
 
 /// One that is new is known to be this process's.

@@ -11,7 +11,7 @@ mod tests;
 mod writer;
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +24,8 @@ use super::sink::{AuditSink, OnFailure};
 use super::verify::{self, AuditReport};
 use crate::catalog::Ledger;
 use crate::clock::{Clock, within};
+use medium::failure;
+use names::Names;
 use queue::Queue;
 
 pub use builder::AuditLogBuilder;
@@ -87,8 +89,9 @@ pub use builder::AuditLogBuilder;
 /// # Opening
 ///
 /// Reads the file that was written to last, and compares it with the catalogue. Lines that the catalogue does not know of,
-/// since the process ended before it could be told, are adopted; half a line at the end is cut off; either is said in the
-/// log. Anything else is an error.
+/// since the process ended before it could be told, are adopted; what comes behind them, such as half a line, is cut off, and
+/// kept as `audit.jsonl.torn-<lines>`; either is said in the log. Anything else is an error. To look without changing anything
+/// there are [`AuditLog::files`] and [`verify`](super::verify()).
 #[derive(Clone)]
 pub struct AuditLog(Arc<Inner>);
 
@@ -124,6 +127,22 @@ impl AuditLog {
     /// Dropped before it resolves, the log is closed again as soon as it is open.
     pub async fn open(ledger: &Ledger, path: impl AsRef<Path> + Send) -> Result<Self, AuditError> {
         Self::builder(ledger).open(path).await
+    }
+
+    /// The files of the log by this name that are in its folder, those that were put aside as damaged included.
+    ///
+    /// # Errors
+    ///
+    /// Why the folder cannot be read.
+    pub fn files(path: impl AsRef<Path>) -> Result<Vec<PathBuf>, AuditError> {
+        let path = path.as_ref();
+        let names =
+            Names::new(path).ok_or_else(|| AuditError::new(Kind::NotFound).of_file(path.to_owned()))?;
+        let mut files = names.list_others().map_err(|error| failure(error, path))?;
+        if path.exists() {
+            files.push(path.to_owned());
+        }
+        Ok(files)
     }
 
     /// How many lines there are that are durable, since the log was begun.

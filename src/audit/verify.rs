@@ -42,7 +42,26 @@ pub async fn verify(
 ) -> Result<AuditReport, AuditError> {
     let sources = sources(files);
     let head = position(ledger).await.map_err(refused)?;
-    run(ledger, sources, Some(head)).await
+    run(ledger, sources, true, Some(head)).await
+}
+
+/// Checks the last files of a log, or copies of them: as [`verify`], but the first line of the log need not be among theirs. For
+/// a log whose full files are moved elsewhere, or that was [begun anew](super::AuditLogBuilder::begin_anew), from that on.
+///
+/// # Errors
+///
+/// Those of [`verify`].
+///
+/// # Cancel safety
+///
+/// May be dropped at will.
+pub async fn verify_end(
+    ledger: &Ledger,
+    files: impl IntoIterator<Item = impl AsRef<Path>> + Send,
+) -> Result<AuditReport, AuditError> {
+    let sources = sources(files);
+    let head = position(ledger).await.map_err(refused)?;
+    run(ledger, sources, false, Some(head)).await
 }
 
 /// Checks some files of a log that follow each other, or copies of them: as [`verify`], but neither need the first line of
@@ -60,7 +79,7 @@ pub async fn verify_part(
     files: impl IntoIterator<Item = impl AsRef<Path>> + Send,
 ) -> Result<AuditReport, AuditError> {
     let sources = sources(files);
-    run(ledger, sources, None).await
+    run(ledger, sources, false, None).await
 }
 
 fn sources(files: impl IntoIterator<Item = impl AsRef<Path>>) -> Vec<Source> {
@@ -119,19 +138,20 @@ impl Source {
 
 /// Checks what a log says are its files.
 pub(super) async fn extent(ledger: &Ledger, extent: Extent) -> Result<AuditReport, AuditError> {
-    run(ledger, extent.sources, Some(extent.head)).await
+    run(ledger, extent.sources, true, Some(extent.head)).await
 }
 
 async fn run(
     ledger: &Ledger,
     sources: Vec<Source>,
+    begins: bool,
     head: Option<Position>,
 ) -> Result<AuditReport, AuditError> {
-    let chain = Chain::new(ledger);
+    let prover = Prover::new(Chain::new(ledger), begins, head);
     let wanted = Wanted(Arc::new(AtomicBool::new(true)));
     let still_wanted = Arc::clone(&wanted.0);
     let (tell, told) = oneshot::channel();
-    let check = move || drop(tell.send(check(chain, sources, head, &still_wanted)));
+    let check = move || drop(tell.send(check(prover, sources, &still_wanted)));
     let thread = std::thread::Builder::new().name("audit-verify".to_owned()).spawn(check);
     thread.map_err(|error| AuditError::caused_by(Kind::Unavailable, error))?;
     let report = told.await.unwrap_or_else(|_| Err(AuditError::new(Kind::Closed)));
@@ -149,9 +169,8 @@ impl Drop for Wanted {
 }
 
 fn check(
-    chain: Chain,
+    mut prover: Prover,
     mut sources: Vec<Source>,
-    head: Option<Position>,
     wanted: &AtomicBool,
 ) -> Result<AuditReport, AuditError> {
     // In the order of their lines; those that do not say where they belong stay where they were given.
@@ -164,7 +183,6 @@ fn check(
     let mut numbered: Vec<_> = firsts.into_iter().zip(sources.drain(..)).collect();
     numbered.sort_by_key(|(first, _)| *first);
 
-    let mut prover = Prover::new(chain, head);
     for (_, source) in numbered {
         let mut lines = source.lines()?;
         prover.begin_file(&source.path);

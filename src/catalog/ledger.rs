@@ -3,12 +3,11 @@
 use std::any::Any;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use zeroize::Zeroizing;
 
 use super::contract::Catalog;
 use super::edit::Edit;
@@ -17,7 +16,7 @@ use super::mac::MacKey;
 use super::memory::MemoryCatalog;
 use super::root::Root;
 use super::row::{Row, Table};
-use crate::crypto::{KEY_LEN, RootKey, Sealer, Unsealable, seal, unseal};
+use crate::crypto::{RootKey, Sealer, Unsealable, seal, unseal};
 use crate::identity::Identity;
 use crate::secret::SecretBytes;
 use crate::store_id::StoreId;
@@ -241,7 +240,8 @@ impl Ledger {
     /// Dropped before it resolves, one of the two sealers protects the key.
     pub async fn reseal(&self, sealer: &dyn Sealer) -> Result<(), CatalogError> {
         let old = self.root_row().await?;
-        let root = Root::seal(&self.0.keys.root, sealer, self.0.identity.clone()).await?;
+        let mut root = Root::seal(&self.0.keys.root, sealer, self.0.identity.clone()).await?;
+        root.is_audited = Root::from_row(&old)?.is_audited;
         let edit = Edit::Replace(root.row(&self.0.keys, old.version + 1)?);
         self.0.catalog.commit(vec![edit]).await
     }
@@ -292,16 +292,6 @@ impl Ledger {
         } else {
             Err(CatalogError::at(CatalogErrorKind::InUse, Table::Stores, id.as_str()))
         }
-    }
-
-    /// Takes the audit log, of which there is one; `None` while somebody else has it.
-    pub(crate) fn claim_audit(&self) -> Option<AuditClaim> {
-        (!self.0.audited.swap(true, Ordering::AcqRel)).then(|| AuditClaim { ledger: self.clone() })
-    }
-
-    /// The key of the codes of an audit log.
-    pub(crate) fn audit_key(&self) -> Zeroizing<[u8; KEY_LEN]> {
-        self.0.keys.root.derive("custom-key-store audit chain v1", &[])
     }
 
     /// What all who have to do with a store share: what `make` gives, unless somebody has it still.
@@ -421,17 +411,6 @@ impl Drop for Claim {
     }
 }
 
-/// The audit log is somebody's, until this is dropped.
-pub(crate) struct AuditClaim {
-    ledger: Ledger,
-}
-
-impl Drop for AuditClaim {
-    fn drop(&mut self) {
-        self.ledger.0.audited.store(false, Ordering::Release);
-    }
-}
-
 impl Keys {
     /// Refuses a row that is none of ours, or not as we wrote it.
     pub(super) fn check(&self, row: &Row) -> Result<(), CatalogError> {
@@ -474,6 +453,9 @@ impl fmt::Debug for Ledger {
             .finish_non_exhaustive()
     }
 }
+
+mod audited;
+pub(crate) use audited::AuditClaim;
 
 #[cfg(test)]
 mod tests;

@@ -18,6 +18,10 @@ pub(super) struct Root {
     pub(super) identity: Identity,
     #[serde(with = "base64_text")]
     sealed_root: Vec<u8>,
+    /// Whether there is an audit log, so that the row that says where it ends cannot be taken away unseen. Releases that do not
+    /// know of it pass it over.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub(super) is_audited: bool,
 }
 
 const FORMAT: u32 = 1;
@@ -32,7 +36,7 @@ impl Root {
         identity: Identity,
     ) -> Result<Self, CatalogError> {
         let sealed_root = sealer.seal(PURPOSE, root.expose()).await.map_err(refused)?;
-        Ok(Self { format: FORMAT, identity, sealed_root })
+        Ok(Self { format: FORMAT, identity, sealed_root, is_audited: false })
     }
 
     pub(super) async fn read(catalog: &dyn Catalog) -> Result<Option<Row>, CatalogError> {

@@ -6,6 +6,7 @@
     reason = "helpers of tests are tests, which clippy.toml does not know"
 )]
 
+mod anew;
 mod crashing;
 mod faults;
 mod hostile;

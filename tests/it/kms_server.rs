@@ -8,3 +8,4 @@ mod caller;
 mod kills;
 mod server;
 mod starting;
+mod verifying;

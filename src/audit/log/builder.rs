@@ -52,8 +52,9 @@ impl AuditLogBuilder {
         self
     }
 
-    /// How many bytes the lines that wait may take, about; when they do, no place is given until some are written. 32 MiB
-    /// unless set.
+    /// How many bytes the lines that wait may take, about; when they do, no place is given until some are written. Operations
+    /// that have a place by then keep it, and add what their lines take: a kilobyte or so each, and tens of kilobytes where
+    /// encryption contexts or tags are as long as may be. 32 MiB unless set.
     pub fn max_bytes(mut self, bytes: usize) -> Self {
         self.bounds.bytes = bytes.max(1);
         self
@@ -96,7 +97,11 @@ impl AuditLogBuilder {
 
     /// Begins a new file if the one that is there [was cut off](Kind::CutOff) or [altered](Kind::Altered). Its first line
     /// says why, and follows the last line that the catalogue knows of. What was there is given the name
-    /// `<name>.damaged-<lines>`.
+    /// `<name>.damaged-<lines>`. The same if somebody took away what the catalogue knows of the end of the log; its lines are then
+    /// counted from 1 again.
+    ///
+    /// What was damaged stays so: [`verify`](crate::audit::verify) goes on finding it as long as it is in the folder, and
+    /// [`verify_end`](crate::audit::verify_end) checks what was written since, given the files from the one that was begun.
     ///
     /// For after somebody has looked at it: a log that does so at every start tells nobody that it was changed.
     pub fn begin_anew(mut self) -> Self {

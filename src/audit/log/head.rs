@@ -49,7 +49,16 @@ impl HeadRecord {
 /// Where the log of this ledger ends, for all that the catalogue knows.
 pub(in crate::audit) async fn position(ledger: &Ledger) -> Result<Position, CatalogError> {
     let found: Option<Stored<HeadRecord>> = ledger.read(ID).await?;
-    found.map_or(Ok(Position::START), |stored| stored.record.position())
+    match found {
+        Some(stored) => stored.record.position(),
+        None if ledger.is_audited().await? => Err(gone()),
+        None => Ok(Position::START),
+    }
+}
+
+/// Somebody took away what says where the log ends.
+fn gone() -> CatalogError {
+    CatalogError::at(CatalogErrorKind::Altered, Table::Audit, ID)
 }
 
 /// What runs the futures of a catalogue that needs a runtime.
@@ -103,13 +112,22 @@ pub(super) struct Head {
     latest: Option<Stored<HeadRecord>>,
     /// Whether a commit was left, so that it may have taken place.
     unsettled: bool,
+    /// Whether it is said elsewhere that there is one.
+    is_marked: bool,
 }
 
 impl Head {
-    pub(super) fn read(asking: Asking) -> Result<(Self, Position), AuditError> {
+    /// Gives where the log ends, or that somebody took it away.
+    pub(super) fn read(asking: Asking) -> Result<(Self, Result<Position, AuditError>), AuditError> {
         let latest = read(&asking)?;
-        let position = latest.as_ref().map_or(Ok(Position::START), |stored| stored.record.position());
-        Ok((Self { asking, latest, unsettled: false }, position.map_err(refused)?))
+        let ledger = asking.ledger.clone();
+        let is_marked = asking.ask(async move { ledger.is_audited().await })?;
+        let position = match &latest {
+            Some(stored) => Ok(stored.record.position().map_err(refused)?),
+            None if is_marked => Err(refused(gone())),
+            None => Ok(Position::START),
+        };
+        Ok((Self { asking, latest, unsettled: false, is_marked }, position))
     }
 
     /// Writes down that the log ends here. Returns when it is durable.
@@ -117,9 +135,7 @@ impl Head {
         if self.unsettled {
             let found = read(&self.asking)?;
             if found.is_none() && self.latest.is_some() {
-                // Somebody took it away.
-                let gone = CatalogError::at(CatalogErrorKind::Altered, Table::Audit, ID);
-                return Err(refused(gone));
+                return Err(refused(gone()));
             }
             self.latest = found;
             self.unsettled = false;
@@ -134,10 +150,16 @@ impl Head {
             Some(latest) => (ledger.replace(latest.version, &record), latest.version + 1),
             None => (ledger.insert(&record), 1),
         };
-        let (edits, ledger) = (vec![edit.map_err(refused)?], ledger.clone());
-        self.asking.ask(async move { ledger.commit(edits).await })?;
+        let (mut edits, ledger, is_marked) = (vec![edit.map_err(refused)?], ledger.clone(), self.is_marked);
+        self.asking.ask(async move {
+            if !is_marked {
+                edits.extend(ledger.mark_audited().await?);
+            }
+            ledger.commit(edits).await
+        })?;
         self.latest = Some(Stored { record, version });
         self.unsettled = false;
+        self.is_marked = true;
         Ok(())
     }
 }

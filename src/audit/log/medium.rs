@@ -102,6 +102,15 @@ impl LogFile {
         Ok(io::BufReader::with_capacity(64 << 10, file).take(self.good))
     }
 
+    /// The last so many bytes, or of these as many as are wanted.
+    pub(super) fn tail(&self, last: u64, most: u64) -> io::Result<Vec<u8>> {
+        let mut file = self.file.try_clone()?;
+        file.seek(io::SeekFrom::Start(self.good.saturating_sub(last)))?;
+        let mut bytes = Vec::new();
+        file.take(last.min(most)).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
     /// Whether it is another file that has the name, or it is not as long as we left it; and what that means.
     pub(super) fn differs(&mut self, path: &Path) -> io::Result<Option<Kind>> {
         self.clean()?;

@@ -6,7 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// The names of a log's files: `audit.jsonl` for the one that is written to, `audit.<first>-<last>.jsonl` for those that
-/// are full, by the numbers of their lines, and `audit.damaged-<lines>.jsonl` for one that was put aside.
+/// are full, by the numbers of their lines, and `audit.damaged-<lines>.jsonl` for one that was put aside. What was cut off at the
+/// end is in `audit.jsonl.torn-<lines>`, which is no file of lines.
 #[derive(Debug, Clone)]
 pub(super) struct Names {
     current: PathBuf,
@@ -44,17 +45,27 @@ impl Names {
 
     /// A name that nothing has, for a file with these lines.
     pub(super) fn full(&self, first: u64, last: u64) -> io::Result<PathBuf> {
-        self.free(&format!("{first:012}-{last:012}"))
+        Self::free(&format!("{first:012}-{last:012}"), |middle| self.with(middle))
     }
 
     /// A name that nothing has, for a file that is not what it was when it had so many lines.
     pub(super) fn damaged(&self, lines: u64) -> io::Result<PathBuf> {
-        self.free(&format!("damaged-{lines:012}"))
+        Self::free(&format!("damaged-{lines:012}"), |middle| self.with(middle))
+    }
+
+    /// A name that nothing has, for what was cut off after so many lines.
+    pub(super) fn torn(&self, lines: u64) -> io::Result<PathBuf> {
+        Self::free(&format!("torn-{lines:012}"), |end| {
+            let mut name = self.current.clone().into_os_string();
+            name.push(".");
+            name.push(end);
+            name.into()
+        })
     }
 
     /// Nothing that is there is written over, whoever put it there.
-    fn free(&self, middle: &str) -> io::Result<PathBuf> {
-        let mut path = self.with(middle);
+    fn free(middle: &str, named: impl Fn(&str) -> PathBuf) -> io::Result<PathBuf> {
+        let mut path = named(middle);
         let mut number = 1_u64;
         // Not `try_exists`, which follows links.
         while !matches!(fs::symlink_metadata(&path), Err(error) if error.kind() == io::ErrorKind::NotFound) {
@@ -62,7 +73,7 @@ impl Names {
                 return Err(io::Error::new(io::ErrorKind::AlreadyExists, format!("{path:?} is in the way")));
             }
             number += 1;
-            path = self.with(&format!("{middle}.{number}"));
+            path = named(&format!("{middle}.{number}"));
         }
         Ok(path)
     }

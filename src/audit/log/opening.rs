@@ -19,6 +19,9 @@ use crate::file::{Lease, folder_missing};
 /// What the first line is called that one owner of the log writes.
 const OPEN: &str = "OpenAuditLog";
 
+/// How much is kept of what is cut off, in bytes: more than any batch of lines has.
+const KEPT: u64 = 64 << 20;
+
 /// What a log is opened with.
 pub(super) struct Opening {
     pub(super) path: PathBuf,
@@ -52,10 +55,15 @@ impl Opening {
         let chain = Chain::new(&self.asking.ledger);
         let (head, known) = Head::read(self.asking.clone())?;
 
-        let candidates = candidates(&names, &known)?;
-        let (found, why) = match look(&self.medium, &chain, &names, &candidates, known) {
+        // Where that was taken away, no file is known to be whole.
+        let (known, looked) = match known {
+            Ok(known) => (known, Ok(candidates(&names, &known)?)),
+            Err(gone) => (Position::START, Err(gone.of_file(path.clone()))),
+        };
+        let looked = looked.and_then(|files| look(&self.medium, &chain, &names, &files, known));
+        let (found, why) = match looked {
             Err(damage) if self.begin_anew && is_damage(&damage) => {
-                put_aside(&self.medium, &names, candidates, &known)?;
+                put_aside(&self.medium, &names, candidates(&names, &known)?, &known)?;
                 (Found { current: None, end: known, torn: 0 }, Some(("begunAnew", damage.to_string())))
             }
             found => (found?, None),
@@ -70,7 +78,9 @@ impl Opening {
                 (self.begin(&names, &header)?, end.lines)
             }
         };
+        let mut kept = None;
         if torn > 0 {
+            kept = Some(self.keep(&names, &file, torn, &end)?);
             file.cut(file.length() - torn).map_err(|error| failure(error, &path))?;
         }
         let mut open = AuditRecord::service(clock.wall(), Operation::new(OPEN), AuditOutcome::Succeeded);
@@ -79,6 +89,9 @@ impl Opening {
         }
         if torn > 0 {
             open = open.with_parameter("cutOffBytes", torn);
+        }
+        if let Some(kept) = kept {
+            open = open.with_parameter("keptAs", kept);
         }
         let mut batch = Batch::after(end);
         batch.add(&chain, &open);
@@ -101,6 +114,19 @@ impl Opening {
         writer.write()?;
         writer.queue.settle(Ok(writer.written.lines));
         Ok(writer)
+    }
+
+    /// Keeps what is cut off at the end of a file: it may be half a line that was being written, or what somebody put there.
+    /// Gives the name of the file that it is in.
+    fn keep(&self, names: &Names, file: &LogFile, torn: u64, end: &Position) -> Result<String, AuditError> {
+        let current = names.current();
+        let kept = file.tail(torn, KEPT).and_then(|bytes| {
+            let aside = names.torn(end.lines)?;
+            self.medium.create(&aside, &bytes)?;
+            self.medium.sync_folder(current)?;
+            Ok(aside.file_name().unwrap_or_default().to_string_lossy().into_owned())
+        });
+        kept.map_err(|error| failure(error, current))
     }
 
     /// Makes the file that is written to. Until it is whole it has another name, so that nobody finds half of it.

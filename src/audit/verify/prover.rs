@@ -92,11 +92,12 @@ pub(super) struct Prover {
 }
 
 impl Prover {
-    pub(super) fn new(chain: Chain, head: Option<Position>) -> Self {
+    /// Unless it is to begin with the first line of all, it begins wherever the first file does.
+    pub(super) fn new(chain: Chain, begins: bool, head: Option<Position>) -> Self {
         let spot = Spot { number: 1, offset: 0 };
         Self {
             chain,
-            good: head.map(|_| Position::START),
+            good: begins.then_some(Position::START),
             head,
             suspects: Vec::new(),
             stated: None,
@@ -346,6 +347,15 @@ impl Prover {
 
     pub(super) fn end(mut self) -> AuditReport {
         let good = self.good.map_or(0, |good| good.lines);
+        // Of what the catalogue knows nothing is missing.
+        if let [Suspect { place, shape: Shape::Torn }] = self.suspects.as_slice()
+            && place.number == self.files
+            && self.head.is_some_and(|head| head.lines <= good)
+        {
+            let place = place.clone();
+            self.suspects.clear();
+            self.find(place, None, Kind::Unfinished);
+        }
         // Numbers that lines of this log can have, so that an invented one does not stand for all that are missing.
         let most = self
             .head

@@ -36,6 +36,14 @@ impl AuditReport {
     pub fn is_intact(&self) -> bool {
         self.findings.is_empty() && self.more_findings == 0
     }
+
+    /// Whether nothing is wrong but what a crash may have left, or whoever puts bytes behind the last line: an
+    /// [unfinished](AuditFindingKind::Unfinished) line. Every line is there that anybody was told is durable.
+    #[must_use]
+    pub fn is_intact_or_unfinished(&self) -> bool {
+        let is_wrong = |finding: &AuditFinding| finding.kind != AuditFindingKind::Unfinished;
+        !self.findings.iter().any(is_wrong) && self.more_findings == 0
+    }
 }
 
 impl fmt::Display for AuditReport {
@@ -101,6 +109,9 @@ pub enum AuditFindingKind {
     Inserted,
     /// The file ends within the line.
     Torn,
+    /// The last file ends within the line, after all lines that the catalogue knows of: as a crash leaves it while lines are
+    /// written, of which nobody was told yet that they are durable. The log cuts it off, and keeps it, when it is opened.
+    Unfinished,
     /// The last lines are not there.
     CutOff {
         /// The number of the first of them.
@@ -133,6 +144,9 @@ impl fmt::Display for AuditFinding {
             AuditFindingKind::Reordered => write!(f, "in another place than it was written to"),
             AuditFindingKind::Inserted => write!(f, "does not belong there"),
             AuditFindingKind::Torn => write!(f, "the file ends within it"),
+            AuditFindingKind::Unfinished => {
+                write!(f, "the last file ends within it, after all that was durable: as a crash leaves it")
+            }
             AuditFindingKind::CutOff { first, last } => write!(f, "numbers {first} to {last} are cut off"),
             AuditFindingKind::Forked => write!(f, "not the line of this number that the catalogue knows of"),
         }

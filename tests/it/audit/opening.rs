@@ -6,21 +6,21 @@ use std::sync::Arc;
 use custom_key_store::audit::{
     self, AuditErrorKind as Kind, AuditFindingKind as Finding, AuditLog, AuditSink as _,
 };
-use custom_key_store::catalog::{Catalog, Edit, MemoryCatalog, Table};
+use custom_key_store::catalog::MemoryCatalog;
 use futures::executor::block_on;
 
 use super::support::{Place, copy_of, ledger_at, ledger_on, prompt, write};
 use crate::support::ledger;
 
 /// A log that was closed twice, and its catalogue at either time.
-struct Twice {
-    place: Place,
+pub(super) struct Twice {
+    pub(super) place: Place,
     /// Of either time, the catalogue and what was in the file.
-    first: (Arc<MemoryCatalog>, Vec<u8>),
-    second: (Arc<MemoryCatalog>, Vec<u8>),
+    pub(super) first: (Arc<MemoryCatalog>, Vec<u8>),
+    pub(super) second: (Arc<MemoryCatalog>, Vec<u8>),
 }
 
-async fn twice() -> Twice {
+pub(super) async fn twice() -> Twice {
     let place = Place::new();
     let catalog = Arc::new(MemoryCatalog::new());
     let ledger = ledger_on(Arc::clone(&catalog)).await;
@@ -38,7 +38,7 @@ async fn twice() -> Twice {
 }
 
 /// Where lines end.
-fn ends(content: &[u8]) -> Vec<usize> {
+pub(super) fn ends(content: &[u8]) -> Vec<usize> {
     content.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1).collect()
 }
 
@@ -54,10 +54,17 @@ fn what_the_catalogue_does_not_know_of_yet_is_adopted_up_to_every_byte() {
         for length in lengths {
             fs::write(place.log(), &whole[..length]).unwrap();
             let ledger = ledger_on(copy_of(&first.0).await).await;
+            let complete = ends.iter().filter(|end| **end <= length).count();
+            let whole_lines = *ends[..complete].last().unwrap();
+            let torn = length - whole_lines;
+            // Who looks before it is opened sees what a crash has left, and changes nothing.
+            let report = audit::verify(&ledger, AuditLog::files(place.log()).unwrap()).await.unwrap();
+            let findings: Vec<_> = report.findings.iter().map(|finding| finding.kind).collect();
+            assert_eq!(findings, vec![Finding::Unfinished; usize::from(torn > 0)], "at {length}: {report}");
+            assert_eq!((report.is_intact(), report.is_intact_or_unfinished()), (torn == 0, true));
+            assert!(fs::read(place.log()).unwrap() == whole[..length]);
             let log = prompt(&ledger).open(place.log()).await.unwrap();
             log.close().await.unwrap();
-            let complete = ends.iter().filter(|end| **end <= length).count();
-            let torn = length - ends[..complete].last().unwrap();
             let lines = place.lines();
             assert_eq!(lines.len(), complete + 2, "at {length}");
             assert_eq!(lines[complete]["eventName"], "OpenAuditLog");
@@ -67,7 +74,41 @@ fn what_the_catalogue_does_not_know_of_yet_is_adopted_up_to_every_byte() {
             assert_eq!(said["cutOffBytes"].as_u64().unwrap_or(0), torn as u64, "at {length}: {said}");
             let report = audit::verify(&ledger, [place.log()]).await.unwrap();
             assert!(report.is_intact(), "at {length}: {report}");
+            // What was cut off is kept.
+            let kept = said["keptAs"].as_str();
+            assert_eq!(kept.is_some(), torn > 0, "at {length}: {said}");
+            if let Some(kept) = kept {
+                assert_eq!(kept, format!("audit.jsonl.torn-{complete:012}"));
+                assert!(fs::read(place.path(kept)).unwrap() == whole[whole_lines..length]);
+                fs::remove_file(place.path(kept)).unwrap();
+            }
         }
+    });
+}
+
+#[test]
+fn what_somebody_put_behind_the_last_line_is_kept_and_never_written_over() {
+    block_on(async {
+        let place = Place::new();
+        let ledger = ledger();
+        prompt(&ledger).open(place.log()).await.unwrap().close().await.unwrap();
+        for (number, behind) in ["a letter\n{}\n", "and half of another"].into_iter().enumerate() {
+            let lines = place.lines().len();
+            let content = [fs::read(place.log()).unwrap(), behind.as_bytes().to_vec()].concat();
+            fs::write(place.log(), content).unwrap();
+            fs::write(place.path(&format!("audit.jsonl.torn-{lines:012}")), "of before").unwrap();
+            let report = audit::verify(&ledger, AuditLog::files(place.log()).unwrap()).await.unwrap();
+            // Whole lines are nothing that a crash leaves.
+            assert_eq!(report.is_intact_or_unfinished(), number == 1, "{report}");
+            prompt(&ledger).open(place.log()).await.unwrap().close().await.unwrap();
+            let kept = fs::read_to_string(place.path(&format!("audit.jsonl.torn-{lines:012}.2"))).unwrap();
+            assert_eq!(kept, behind);
+            let said = &place.lines()[lines]["serviceEventDetails"];
+            assert_eq!(said["cutOffBytes"], behind.len());
+        }
+        // None of them is a file of the log.
+        assert_eq!(AuditLog::files(place.log()).unwrap(), [place.log()]);
+        assert!(audit::verify(&ledger, [place.log()]).await.unwrap().is_intact());
     });
 }
 
@@ -125,44 +166,6 @@ fn a_byte_that_was_changed_is_noticed_wherever_it_is() {
 }
 
 #[test]
-fn a_log_that_is_begun_anew_says_why_and_keeps_what_was_there() {
-    block_on(async {
-        let Twice { place, second, .. } = twice().await;
-        let whole = second.1;
-        let ledger = ledger_on(second.0).await;
-        let cut = &whole[..ends(&whole)[6]];
-        fs::write(place.log(), cut).unwrap();
-        let log = prompt(&ledger).begin_anew().open(place.log()).await.unwrap();
-        write(&log, "e").await.unwrap();
-        let report = log.verify().await.unwrap();
-        log.close().await.unwrap();
-        let aside = place.path("audit.damaged-000000000009.jsonl");
-        assert!(fs::read(&aside).unwrap() == cut);
-        let lines = place.lines();
-        let first = &lines[7];
-        assert_eq!((&first["eventName"], &first["sequence"]), (&"BeginAuditFile".into(), &10.into()));
-        let why = first["serviceEventDetails"]["begunAnew"].as_str().unwrap();
-        assert!(why.starts_with("the audit log has fewer lines than were written to it"), "{why}");
-        // What is missing is missing for good, and all else is proven.
-        let kinds: Vec<_> = report.findings.iter().map(|finding| finding.kind).collect();
-        assert_eq!(kinds, [Finding::Missing { first: 8, last: 9 }]);
-        assert_eq!((report.lines, report.proven), (10, 10));
-
-        // It goes on as any other; and a file that is as it should be is not put aside.
-        let log = prompt(&ledger).begin_anew().open(place.log()).await.unwrap();
-        log.close().await.unwrap();
-        assert_eq!(place.files().len(), 2);
-        // A second one has a name of its own.
-        fs::remove_file(place.log()).unwrap();
-        prompt(&ledger).begin_anew().open(place.log()).await.unwrap().close().await.unwrap();
-        fs::write(place.log(), "a letter").unwrap();
-        prompt(&ledger).begin_anew().open(place.log()).await.unwrap().close().await.unwrap();
-        let letters = place.files().into_iter().filter(|(_, content)| content == b"a letter");
-        assert_eq!(letters.count(), 1);
-    });
-}
-
-#[test]
 fn what_is_no_log_is_left_alone() {
     block_on(async {
         let place = Place::new();
@@ -183,30 +186,6 @@ fn what_is_no_log_is_left_alone() {
         // One that is empty is as good as none.
         fs::write(place.log(), "").unwrap();
         prompt(&ledger).open(place.log()).await.unwrap();
-    });
-}
-
-/// A row that somebody else put into the catalogue, or took away.
-#[test]
-fn an_end_that_somebody_else_wrote_is_refused() {
-    block_on(async {
-        let Twice { place, second, .. } = twice().await;
-        let rows = second.0.list(Table::Audit, None, None, 9).await.unwrap();
-        let [row] = rows.as_slice() else { panic!("{rows:?}") };
-        let mut forged = row.clone();
-        forged.body = forged.body.iter().map(|byte| if *byte == b'9' { b'8' } else { *byte }).collect();
-        let catalog = copy_of(&second.0).await;
-        catalog.commit(vec![Edit::delete(row), Edit::Insert(forged)]).await.unwrap();
-        let ledger = ledger_on(catalog).await;
-        assert_eq!(prompt(&ledger).open(place.log()).await.unwrap_err().kind(), Kind::Altered);
-        assert_eq!(audit::verify(&ledger, [place.log()]).await.unwrap_err().kind(), Kind::Altered);
-
-        // Without it, nothing is known of an end: the file is taken as it is.
-        let catalog = copy_of(&second.0).await;
-        catalog.commit(vec![Edit::delete(row)]).await.unwrap();
-        let ledger = ledger_on(catalog).await;
-        let log = prompt(&ledger).open(place.log()).await.unwrap();
-        assert_eq!(log.lines(), 10);
     });
 }
 
