@@ -8,7 +8,6 @@ use super::error::KmsError;
 use super::key_ref::{KeyRef, alias_arn};
 use super::mapping;
 use super::request::{AliasEntry, ScheduledDeletion};
-use super::slot::Gone;
 use crate::backend::CustomKeyStoreType;
 use crate::error::{Error, ErrorKind};
 use crate::identity::Identity;
@@ -94,7 +93,7 @@ impl Kms {
         let Some(handle) = &view.handle else { return Err(refused(Error::NOT_CONNECTED)) };
         if slot.store_type == CustomKeyStoreType::AwsCloudhsm {
             let configuration = slot.look(|store, _| store.configuration().clone());
-            let configuration = configuration.map_err(|Gone| shared.gone(&store))?;
+            let configuration = configuration.map_err(|away| shared.away(&store, away))?;
             let inspected = shared.surroundings.inspect(&configuration, Purpose::CreateKey).await;
             inspected.map_err(mapping::of_refused_key)?;
         }

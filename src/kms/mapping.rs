@@ -21,6 +21,15 @@ pub(super) fn store_not_found(id: &str) -> KmsError {
     KmsError::new(Exception::CustomKeyStoreNotFound, format!("there is no custom key store {id}"))
 }
 
+/// The caller is code that the store itself runs.
+pub(super) fn from_inside(id: &StoreId) -> KmsError {
+    let message = format!(
+        "the custom key store {id} was asked from inside of what it does: by its backend while it connects or disconnects, or \
+         by a waker; ask when that has returned"
+    );
+    KmsError::new(Exception::KmsInternal, message)
+}
+
 pub(super) fn store_not_found_by_name(name: &StoreName) -> KmsError {
     KmsError::new(Exception::CustomKeyStoreNotFound, format!("there is no custom key store named {name}"))
 }

@@ -17,7 +17,7 @@ use super::mapping;
 use super::request::StoreSecret;
 use super::rules::Authorizer;
 use super::settings::Settings;
-use super::slot::{Gone, Moved, Slot, Step};
+use super::slot::{Away, Moved, Slot, Step};
 use super::surroundings::Surroundings;
 use super::trail::Trail;
 use super::work::Work;
@@ -253,7 +253,7 @@ impl Shared {
         step: impl FnOnce(&mut AnyKeyStore) -> T,
     ) -> Result<T, KmsError> {
         let stepped = slot.step(step, |store, moved| self.tell(store, moved));
-        let Step { outcome, wants_driver } = stepped.map_err(|Gone| self.gone(&slot.id))?;
+        let Step { outcome, wants_driver } = stepped.map_err(|away| self.away(&slot.id, away))?;
         if wants_driver {
             let (shared, slot) = (Arc::clone(self), Arc::clone(slot));
             self.work.push(async move { super::driver::settle(&shared, &slot).await });
@@ -269,6 +269,14 @@ impl Shared {
         let error = store.connection_error().cloned();
         let (store, name) = (id.clone(), store.name().clone());
         self.events.tell(&ConnectionEvent { store, name, from, to, code, error, time, missed: 0 })
+    }
+
+    /// What is said of a store that cannot be had.
+    pub(super) fn away(&self, id: &StoreId, away: Away) -> KmsError {
+        match away {
+            Away::Gone => self.gone(id),
+            Away::Inside => mapping::from_inside(id),
+        }
     }
 
     /// What is said of a store that is not here any more.

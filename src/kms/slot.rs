@@ -1,7 +1,8 @@
 //! One store among many: its place, which is locked for a moment, and its view, which is not.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
@@ -10,7 +11,7 @@ use futures_util::lock::Mutex as Turn;
 use futures_util::task::AtomicWaker;
 
 use super::events::Wakers;
-use crate::backend::{ConnectionError, ConnectionErrorCode, CustomKeyStoreType};
+use crate::backend::{CloudHsmClusterId, ConnectionError, ConnectionErrorCode, CustomKeyStoreType};
 use crate::error::Error;
 use crate::key::{KeyId, Keyring, Keys, OutOfReach};
 use crate::rate::Quota;
@@ -25,6 +26,9 @@ pub(super) struct Slot {
     ring: Arc<Keyring>,
     /// Locked for one synchronous move or one poll, and across no await.
     held: Mutex<Held>,
+    /// The thread that holds the lock, or 0. A move or a poll runs code of the backend's and of wakers: should that ask for
+    /// the same store, it gets an error, and not a thread that waits for itself.
+    holder: AtomicUsize,
     /// What the calls of keys look at, without a lock.
     view: ArcSwap<View>,
     pub(super) quota: Option<Quota>,
@@ -56,12 +60,15 @@ pub(super) struct View {
     pub(super) handle: Option<Handle>,
     /// In state `FAILED` alone.
     pub(super) code: Option<ConnectionErrorCode>,
+    /// Of a CloudHSM key store.
+    pub(super) cluster: Option<CloudHsmClusterId>,
 }
 
 impl View {
     fn of(store: &AnyKeyStore) -> Self {
         let code = store.connection_error().map(ConnectionError::code);
-        Self { state: store.state(), handle: store.handle(), code }
+        let cluster = store.configuration().cluster_id();
+        Self { state: store.state(), handle: store.handle(), code, cluster }
     }
 
     /// The KMS keys of the store, as they are seen in this state.
@@ -81,9 +88,14 @@ pub(super) struct Moved {
     pub(super) code: Option<ConnectionErrorCode>,
 }
 
-/// There is no store here any more.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Gone;
+/// Why a store cannot be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Away {
+    /// There is none here any more.
+    Gone,
+    /// Who asks runs inside of a move of it.
+    Inside,
+}
 
 /// What a move of a store gave.
 pub(super) struct Step<T> {
@@ -101,6 +113,7 @@ impl Slot {
             ring,
             view: ArcSwap::from_pointee(View::of(&store)),
             held: Mutex::new(Held { store: Some(store), epoch: 0, is_driven: false }),
+            holder: AtomicUsize::new(NOBODY),
             quota,
             updates: Turn::new(()),
             turn: Turn::new(()),
@@ -140,9 +153,9 @@ impl Slot {
     }
 
     /// Looks at the store.
-    pub(super) fn look<T>(&self, look: impl FnOnce(&AnyKeyStore, u64) -> T) -> Result<T, Gone> {
-        let held = self.lock();
-        held.store.as_ref().map(|store| look(store, held.epoch)).ok_or(Gone)
+    pub(super) fn look<T>(&self, look: impl FnOnce(&AnyKeyStore, u64) -> T) -> Result<T, Away> {
+        let held = self.lock()?;
+        held.store.as_ref().map(|store| look(store, held.epoch)).ok_or(Away::Gone)
     }
 
     /// Makes a move, and shows at once what came of it.
@@ -150,9 +163,9 @@ impl Slot {
         &self,
         step: impl FnOnce(&mut AnyKeyStore) -> T,
         tell: impl FnOnce(&AnyKeyStore, Moved) -> Wakers,
-    ) -> Result<Step<T>, Gone> {
-        let mut held = self.lock();
-        let store = held.store.as_mut().ok_or(Gone)?;
+    ) -> Result<Step<T>, Away> {
+        let mut held = self.lock()?;
+        let store = held.store.as_mut().ok_or(Away::Gone)?;
         let outcome = step(store);
         let wakers = self.publish(&mut held, tell);
         let is_transient = held.store.as_ref().is_some_and(|store| store.state().is_transient());
@@ -172,7 +185,8 @@ impl Slot {
         tell: impl FnOnce(&AnyKeyStore, Moved) -> Wakers,
     ) -> Poll<()> {
         self.waker.register(cx.waker());
-        let mut held = self.lock();
+        // The driver polls it, who does not run inside of a poll.
+        let Ok(mut held) = self.lock() else { return Poll::Pending };
         let polled = match held.store.as_mut() {
             Some(store) if store.state().is_transient() => store.poll_settled(cx).map(drop),
             _ => Poll::Ready(()),
@@ -193,30 +207,73 @@ impl Slot {
 
     /// Takes the store away: nobody can do anything with it any more.
     pub(super) fn take(&self) -> Option<AnyKeyStore> {
-        let taken = self.lock().store.take();
+        let taken = self.lock().ok()?.store.take();
         let state = self.view().state;
-        self.view.store(Arc::new(View { state, handle: None, code: None }));
+        self.view.store(Arc::new(View { state, handle: None, code: None, cluster: None }));
         self.waker.wake();
         taken
     }
 
-    /// Shows the store as it is, if its state is another, and tells of it: here, so that it is told in order. (What a live
+    /// Shows the store as it is, and tells of it if its state is another: here, so that it is told in order. (What a live
     /// update changes lies below the handle.)
     fn publish(&self, held: &mut Held, tell: impl FnOnce(&AnyKeyStore, Moved) -> Wakers) -> Wakers {
         let Some(store) = held.store.as_ref() else { return Wakers::default() };
-        let (from, to) = (self.view.load().state, store.state());
+        let (shown, view) = (self.view.load(), View::of(store));
+        let (from, to, code) = (shown.state, view.state, view.code);
+        if from == to && shown.cluster == view.cluster {
+            return Wakers::default();
+        }
+        self.view.store(Arc::new(view));
         if from == to {
             return Wakers::default();
         }
-        let view = View::of(store);
-        let code = view.code;
-        self.view.store(Arc::new(view));
         held.epoch += 1;
         tell(store, Moved { from, to, code })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> Result<Locked<'_>, Away> {
+        let this = this_thread();
+        // By another thread it may change at any time, but by this one alone to this one.
+        if self.holder.load(Ordering::Relaxed) == this {
+            return Err(Away::Inside);
+        }
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        self.holder.store(this, Ordering::Relaxed);
+        Ok(Locked { holder: &self.holder, held })
+    }
+}
+
+const NOBODY: usize = 0;
+
+/// What no other thread that runs has: an address of its own.
+fn this_thread() -> usize {
+    thread_local!(static PLACE: u8 = const { 0 });
+    PLACE.with(|place| std::ptr::from_ref(place).addr())
+}
+
+struct Locked<'s> {
+    holder: &'s AtomicUsize,
+    held: MutexGuard<'s, Held>,
+}
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        // Before the lock is released, which comes next.
+        self.holder.store(NOBODY, Ordering::Relaxed);
+    }
+}
+
+impl Deref for Locked<'_> {
+    type Target = Held;
+
+    fn deref(&self) -> &Held {
+        &self.held
+    }
+}
+
+impl DerefMut for Locked<'_> {
+    fn deref_mut(&mut self) -> &mut Held {
+        &mut self.held
     }
 }
 
@@ -233,7 +290,10 @@ impl Driven<'_> {
 impl Drop for Driven<'_> {
     fn drop(&mut self) {
         if let Some(slot) = self.0.take() {
-            slot.lock().is_driven = false;
+            // Nobody runs inside of a move any more.
+            if let Ok(mut held) = slot.lock() {
+                held.is_driven = false;
+            }
         }
     }
 }

@@ -15,7 +15,7 @@ use super::mapping;
 use super::request::{CreateCustomKeyStore, StoreSecret};
 use super::secret;
 use super::shared::Shared;
-use super::slot::{Gone, Slot};
+use super::slot::{Away, Slot};
 use crate::backend::{Backend, CustomKeyStoreType, StoreConfiguration, StoreName};
 use crate::catalog::CatalogErrorKind;
 use crate::key::{Page, PageRequest};
@@ -107,7 +107,7 @@ impl Kms {
 
     /// What a store was last told, to be let in.
     pub(super) async fn secret(&self, slot: &Slot) -> Result<Option<StoreSecret>, KmsError> {
-        let sealed = slot.look(|store, _| store.secret()).map_err(|Gone| self.shared.gone(&slot.id))?;
+        let sealed = slot.look(|store, _| store.secret()).map_err(|away| self.shared.away(&slot.id, away))?;
         Ok(sealed.map_err(mapping::of_catalog)?.as_ref().and_then(secret::decode))
     }
 
@@ -134,7 +134,7 @@ impl Kms {
         let may_be_refused = slot.store_type == CustomKeyStoreType::AwsCloudhsm;
         if may_be_refused && slot.view().state == ConnectionState::Disconnected {
             let configuration = slot.look(|store, _| store.configuration().clone());
-            let configuration = configuration.map_err(|Gone| shared.gone(&id))?;
+            let configuration = configuration.map_err(|away| shared.away(&id, away))?;
             shared.inspect_to_connect(&configuration).await?;
         }
         let begun = {
@@ -218,7 +218,7 @@ impl Kms {
         let _update = shared.turn_to_update(&slot).await?;
         let _turn = slot.turn.lock().await;
         let deletion = slot.look(|store, _| store.deletion().ok_or_else(|| store.state()));
-        let deletion = deletion.map_err(|Gone| shared.gone(&id))?.map_err(|found| {
+        let deletion = deletion.map_err(|away| shared.away(&id, away))?.map_err(|found| {
             let what = "it can be deleted only while it is DISCONNECTED";
             mapping::invalid_state(&id, found, what, "disconnect the custom key store, and delete it then")
         })?;
@@ -260,9 +260,13 @@ impl Kms {
             let after = page.after_id(LIST).map_err(mapping::of_value)?;
             let slots = kms.shared.slots_after(after, page.limit() + 1);
             let page = Page::new(LIST, page.limit(), slots, |slot| slot.id.to_string(), |slot| slot);
-            // One that was deleted in this moment is not among them.
-            let items = page.items.iter().filter_map(|slot| slot.look(|store, _| store.describe()).ok());
-            Ok(Page { items: items.collect(), next: page.next })
+            let items = page.items.iter().filter_map(|slot| match slot.look(|store, _| store.describe()) {
+                Ok(described) => Some(Ok(described)),
+                // One that was deleted in this moment is not among them.
+                Err(Away::Gone) => None,
+                Err(away) => Some(Err(kms.shared.away(&slot.id, away))),
+            });
+            Ok(Page { items: items.collect::<Result<_, _>>()?, next: page.next })
         };
         self.manage(Action::DescribeCustomKeyStores, Subject::none(), work).await
     }
@@ -331,7 +335,7 @@ impl Kms {
     }
 
     fn describe(&self, slot: &Slot) -> Result<Description, KmsError> {
-        slot.look(|store, _| store.describe()).map_err(|Gone| self.shared.gone(&slot.id))
+        slot.look(|store, _| store.describe()).map_err(|away| self.shared.away(&slot.id, away))
     }
 
     async fn named(&self, name: &StoreName) -> Result<Option<Arc<Slot>>, KmsError> {

@@ -285,10 +285,7 @@ impl Entry<'_> {
             None => {
                 record.key = Some(route.arn.clone());
                 record.store = Some(route.slot.id.clone());
-                if route.slot.store_type == CustomKeyStoreType::AwsCloudhsm {
-                    let cluster = route.slot.look(|store, _| store.configuration().cluster_id());
-                    record.cluster = cluster.ok().flatten();
-                }
+                record.cluster.clone_from(&route.slot.view().cluster);
             }
             Some(_) => record.destination_key = Some(route.arn.clone()),
         });

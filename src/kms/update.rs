@@ -11,7 +11,7 @@ use super::exception::Exception;
 use super::mapping;
 use super::request::StoreSecret;
 use super::secret;
-use super::slot::{Gone, Slot};
+use super::slot::Slot;
 use crate::backend::{Backend, Change, StoreConfiguration, Telling};
 use crate::store::{ConnectionState, Revision, UpdateError};
 use crate::store_id::StoreId;
@@ -55,11 +55,11 @@ impl Kms {
         }
         let shared = &self.shared;
         let slot = shared.slot(&id)?;
-        let gone = |Gone| shared.gone(&id);
+        let away = |away| shared.away(&id, away);
         let _update = shared.turn_to_update(&slot).await?;
 
         let (before, epoch) =
-            slot.look(|store, epoch| (store.configuration().clone(), epoch)).map_err(gone)?;
+            slot.look(|store, epoch| (store.configuration().clone(), epoch)).map_err(away)?;
         let after = change.apply_to(&before).map_err(mapping::of_change)?;
         let is_allowed = |state| match state {
             ConnectionState::Disconnected => true,
@@ -86,7 +86,7 @@ impl Kms {
             telling: Telling::of(&change),
         };
         let of_update = |error| mapping::of_update(slot.store_type, change.name.as_ref(), error);
-        let trying = slot.look(|store, _| store.try_revision(revision)).map_err(gone)?.map_err(of_update)?;
+        let trying = slot.look(|store, _| store.try_revision(revision)).map_err(away)?.map_err(of_update)?;
         let tried = trying.await.map_err(of_update)?;
 
         // Nothing moves the store out of DISCONNECTED from here on; only a disconnect may come in between, and is then
@@ -98,7 +98,7 @@ impl Kms {
                     if now == epoch { Ok(store.record_revision(&tried)) } else { Err(store.state()) }
                 },
             )
-            .map_err(gone)?;
+            .map_err(away)?;
         let written = match recorded {
             Ok(recording) => recording.await.map_err(|error| of_update(UpdateError::Catalog(error))),
             Err(found) => Err(mapping::not_now(&id, found)),
@@ -144,8 +144,9 @@ impl Kms {
             };
             return self.backend(after, &secret).map_err(of_cluster);
         }
-        let changed =
-            slot.look(|store, _| store.reconfigured(change)).map_err(|Gone| self.shared.gone(&slot.id))?;
+        let changed = slot
+            .look(|store, _| store.reconfigured(change))
+            .map_err(|away| self.shared.away(&slot.id, away))?;
         Ok(changed.map_err(|error| mapping::of_update(slot.store_type, None, error))?.0)
     }
 }

@@ -3,6 +3,7 @@
 mod apart;
 mod events;
 mod exceptions;
+mod inside;
 mod life;
 mod matrix;
 mod random;
