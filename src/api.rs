@@ -47,8 +47,9 @@
 //! 3. the length of the body, if it is announced (413 `RequestEntityTooLargeException`; the connection is closed);
 //! 4. what the headers say of the signature: that there is one (`MissingAuthenticationTokenException`), its form
 //!    (`IncompleteSignatureException`), its day, Region, service and clock, the [host](KmsApiBuilder::hosts) and that the signed
-//!    headers are there (`InvalidSignatureException`), and the access key id (`UnrecognizedClientException`): for a stranger
-//!    nothing is read;
+//!    headers are there (`InvalidSignatureException`), and the access key id (`UnrecognizedClientException`): of a stranger's
+//!    body nothing is kept. Up to 64 KiB of it that come within a second are thrown away, so that he hears the answer, and
+//!    otherwise the connection is closed;
 //! 5. the body, while it is read: its length (413 `RequestEntityTooLargeException`), the
 //!    [memory](KmsApiBuilder::body_memory) for it (`ThrottlingException`), that it is there in time
 //!    (`RequestTimeoutException`) and whole (`SerializationException`); the connection is closed;

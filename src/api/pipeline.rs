@@ -1,5 +1,6 @@
 //! The way of one request: each check in its order, the first failure is the answer.
 
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt as _;
@@ -9,7 +10,7 @@ use http_body::Body;
 
 use super::Peer;
 use super::answer::{self, HttpResponse};
-use super::auth;
+use super::auth::{self, Claimed};
 use super::failure::{Failure, METHOD, NOT_FOUND, TIMEOUT, TOO_LARGE};
 use super::log::Record;
 use super::operate;
@@ -36,8 +37,13 @@ where
     }
     let request_id = RequestId::generate();
     let mut record = Record::begin(&*shared.clock, &request_id, head.extensions.get().copied());
-    let work = AssertUnwindSafe(serve(shared, &head, body, &request_id, &mut record));
-    let outcome = match work.catch_unwind().await {
+    let work = async {
+        match admit(shared, &head, shared.bodies.check_announced(&body), &mut record).await {
+            Ok(claimed) => serve(shared, &head, body, claimed, &request_id, &mut record).await,
+            Err(failure) => Err(heard(shared, body, failure).await),
+        }
+    };
+    let outcome = match AssertUnwindSafe(work).catch_unwind().await {
         Ok(outcome) => outcome,
         Err(panic) => {
             // Its destructor is foreign code, and may panic in its turn.
@@ -61,19 +67,14 @@ where
     }
 }
 
-async fn serve<B>(
-    shared: &Shared,
-    head: &Parts,
-    body: B,
-    request_id: &RequestId,
+/// What is checked before anything is kept of the body, of which is known by now whether it is `announced` to be too long.
+async fn admit<'r>(
+    shared: &'r Shared,
+    head: &'r Parts,
+    announced: Result<(), Unreadable>,
     record: &mut Record<'_>,
-) -> Result<EncodedBody, Failure>
-where
-    B: Body + Send,
-    B::Data: Send,
-{
-    let peer = head.extensions.get::<Peer>().map(|Peer(peer)| peer.ip());
-    if let (Some(limit), Some(peer)) = (&shared.peers, peer)
+) -> Result<Claimed<'r>, Failure> {
+    if let (Some(limit), Some(peer)) = (&shared.peers, peer(head))
         && !limit.take(peer)
     {
         // Its body has not been read and may be long.
@@ -85,29 +86,56 @@ where
     if head.method != Method::POST {
         return Err(Failure::named(METHOD, "requests are sent by POST"));
     }
-    let target = Target::named(&head.headers);
-    if let Ok(target) = &target {
+    if let Ok(target) = Target::named(&head.headers) {
         record.operation(target.as_str());
     }
     record.claim(&head.headers);
+    announced.map_err(unreadable)?;
+    auth::claimed(shared, head).await
+}
 
-    // A stranger's body is not read.
-    shared.bodies.check_announced(&body).map_err(unreadable)?;
-    let claimed = auth::claimed(shared, head).await?;
+/// Lets whoever is refused before his body was read hear why, though he is sending it still.
+async fn heard<B>(shared: &Shared, body: B, failure: Failure) -> Failure
+where
+    B: Body + Send,
+    B::Data: Send,
+{
+    if failure.hang_up || shared.bodies.discard(body, &*shared.clock).await {
+        return failure;
+    }
+    failure.hanging_up()
+}
+
+async fn serve<B>(
+    shared: &Shared,
+    head: &Parts,
+    body: B,
+    claimed: Claimed<'_>,
+    request_id: &RequestId,
+    record: &mut Record<'_>,
+) -> Result<EncodedBody, Failure>
+where
+    B: Body + Send,
+    B::Data: Send,
+{
     let body = shared.bodies.read(body, head.extensions.get(), &*shared.clock).await.map_err(unreadable)?;
     let credential = claimed.proven(head, body.expose())?;
     record.principal(credential.principal());
     target::check_content_type(&head.headers)?;
-    let action = match target? {
+    let action = match Target::named(&head.headers)? {
         Target::Had(action) => action,
         Target::NotHad(name) => return Err(Failure::unsupported(format!("{name} is not supported"))),
     };
     let mut caller = Caller::new(std::sync::Arc::clone(credential.principal()));
-    if let Some(peer) = peer {
+    if let Some(peer) = peer(head) {
         caller = caller.with_source_address(peer);
     }
     let kms = shared.kms.on_behalf_of(caller).with_request_id(request_id.clone());
     operate::carry_out(&kms, action, body.expose()).await
+}
+
+fn peer(head: &Parts) -> Option<IpAddr> {
+    head.extensions.get::<Peer>().map(|Peer(peer)| peer.ip())
 }
 
 fn throttled(message: &'static str) -> Failure {

@@ -19,6 +19,11 @@ mod tests;
 /// comes in one piece is copied into memory of its own size.
 const FIRST: usize = 2048;
 
+/// As much of a body that nobody wants is waited for, and thrown away, before the answer.
+const DISCARDED: usize = 64 * 1024;
+/// And as long: who sends one at all is sending it already.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// Why a body was not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unreadable {
@@ -110,6 +115,32 @@ impl Bodies {
             Ok(read.finish())
         };
         in_time(clock, self.timeout, work).await.unwrap_or(Err(Unreadable::TooSlow))
+    }
+
+    /// Reads what nobody wants, and keeps nothing of it: who is still sending when he is answered, and cut off, hears a
+    /// broken connection instead of the answer. Says whether that was all of it, which it is not of one that is announced to be
+    /// longer than 64 KiB, turns out to be, or is not there within a second.
+    pub(crate) async fn discard<B>(&self, body: B, clock: &dyn Clock) -> bool
+    where
+        B: Body + Send,
+        B::Data: Send,
+    {
+        let is_long = |length: u64| usize::try_from(length).map_or(true, |length| length > DISCARDED);
+        if is_long(body.size_hint().lower()) {
+            return false;
+        }
+        let work = async {
+            let (mut body, mut length) = (pin!(body), 0_usize);
+            while let Some(frame) = poll_fn(|context| body.as_mut().poll_frame(context)).await {
+                let Ok(frame) = frame else { return false };
+                length += frame.data_ref().map_or(0, bytes::Buf::remaining);
+                if length > DISCARDED {
+                    return false;
+                }
+            }
+            true
+        };
+        in_time(clock, self.timeout.min(GRACE), work).await.unwrap_or(false)
     }
 
     fn share_of(&self, Part { part, whole, .. }: &Part) -> usize {

@@ -6,12 +6,13 @@ use std::time::Duration;
 use custom_key_store::RateLimit;
 use custom_key_store::api::{KmsApi, ServeOptions};
 use http_body_util::BodyExt as _;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 
 use super::support::{Rig, call, call_with, callers, is_error};
 use crate::xks_proxy::http2::http2;
-use crate::xks_proxy::support::{Client, LONG, until};
+use crate::xks_proxy::support::{Call, Client, LONG, until};
 
 #[tokio::test]
 async fn one_connection_serves_right_and_wrong_requests_one_after_the_other() {
@@ -94,16 +95,64 @@ async fn a_body_that_is_too_long_costs_the_connection_whether_it_is_announced_or
     assert_eq!(client.send(&call("ListKeys", &json!({}))).await.status, 200);
 }
 
+fn nobodys(body: &serde_json::Value) -> Call {
+    let mut nobody = call("ListKeys", body);
+    nobody.id = "AKIANOBODY".to_owned();
+    nobody
+}
+
 #[tokio::test]
-async fn a_stranger_is_answered_before_the_body_comes() {
+async fn a_stranger_whose_body_does_not_come_is_answered_without_it() {
     let rig = Rig::new().await;
     let (mut client, _handle) = rig.client().await;
-    let mut nobody = call("ListKeys", &json!({ "Limit": 1 }));
-    nobody.id = "AKIANOBODY".to_owned();
-    let bytes = nobody.bytes();
-    // The clock of the server stands still: nothing times out.
+    let sleepers = rig.clock.sleepers();
+    let bytes = nobodys(&json!({ "Limit": 1 })).bytes();
+    client.0.write_all(&bytes[..bytes.len() - 1]).await.unwrap();
+    let (reply, ()) = futures::join!(client.receive(), async {
+        until(|| rig.clock.sleepers() > sleepers).await;
+        rig.clock.advance(Duration::from_secs(1));
+    });
+    is_error(&reply, 400, "UnrecognizedClientException");
+    client.closed().await;
+    // What is too much to be thrown away is not waited for: the clock stands still.
+    let (mut client, _handle) = rig.client().await;
+    let bytes = nobodys(&json!({ "Marker": "x".repeat(64 * 1024) })).bytes();
     client.0.write_all(&bytes[..bytes.len() - 1]).await.unwrap();
     is_error(&client.receive().await, 400, "UnrecognizedClientException");
+    client.closed().await;
+}
+
+/// As by clients that send it by a call of its own.
+#[tokio::test]
+async fn a_stranger_whose_body_comes_after_the_headers_hears_the_answer() {
+    let rig = Rig::new().await;
+    let (mut client, _handle) = rig.client().await;
+    let sleepers = rig.clock.sleepers();
+    for _ in 0..3 {
+        let nobody = nobodys(&json!({ "Limit": 1 }));
+        let bytes = nobody.bytes();
+        let (head, body) = bytes.split_at(bytes.len() - nobody.body.len());
+        client.0.write_all(head).await.unwrap();
+        // The server has seen who it is, and waits.
+        until(|| rig.clock.sleepers() > sleepers).await;
+        client.0.write_all(body).await.unwrap();
+        is_error(&client.receive().await, 400, "UnrecognizedClientException");
+    }
+    let (address, _handle) = rig.serve(ServeOptions::plain_http()).await;
+    let io = TokioIo::new(tokio::net::TcpStream::connect(address).await.unwrap());
+    let (mut http, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.unwrap();
+    tokio::spawn(async { drop(connection.await) });
+    let (sending, sent) = futures::channel::oneshot::channel::<bytes::Bytes>();
+    let frame = async { sent.await.map(http_body::Frame::data) };
+    let body = http_body_util::StreamBody::new(futures::stream::once(Box::pin(frame)));
+    http.ready().await.unwrap();
+    let answered = http.send_request(hyper::Request::post("http://kms.example.com/").body(body).unwrap());
+    let (response, ()) = futures::join!(answered, async {
+        until(|| rig.clock.sleepers() > sleepers).await;
+        sending.send("{}".into()).unwrap();
+    });
+    assert_eq!(response.unwrap().status(), 400);
 }
 
 #[tokio::test]
