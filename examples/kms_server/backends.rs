@@ -60,7 +60,8 @@ fn described(cluster: &Cluster) -> Result<CloudHsmBuilder, Box<dyn Error>> {
     let mut description = CloudHsmCluster::builder()
         .library(&cluster.library)
         .token(TokenName::Label(cluster.token.clone()))
-        .cluster_id(cluster.id.clone());
+        .cluster_id(cluster.id.clone())
+        .rotate_password(cluster.rotate_password);
     if let Some(path) = &cluster.trust_anchor {
         let certificate = String::from_utf8(read(path)?)?;
         description = description.trust_anchor_certificate(TrustAnchorCertificate::new(certificate)?);

@@ -108,6 +108,8 @@ pub(crate) struct Cluster {
     pub(crate) user: Option<String>,
     #[serde(default)]
     pub(crate) aws_cloudhsm: bool,
+    #[serde(default)]
+    pub(crate) rotate_password: bool,
 }
 
 #[derive(Deserialize)]

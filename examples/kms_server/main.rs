@@ -55,6 +55,8 @@
 //! # trust_anchor = "customerCA.crt"     # the certificate that a store of this cluster has to name; absent: any
 //! # user = "kmsuser"
 //! # aws_cloudhsm = false                # boolean: as the library of AWS CloudHSM wants it
+//! # rotate_password = false             # boolean: whether connecting changes the user's password to one that only the
+//! #                                     # catalogue has, as AWS KMS does
 //!
 //! # [[caller]]                          # absent: one, `user/admin`, whose file is kms-data/admin.credentials
 //! # principal = "arn:aws:iam::111122223333:role/payroll"

@@ -42,11 +42,11 @@ impl Backend for Unmapped {
         let Some(refusal) = &self.refusal else {
             return Err(internal.with_detail("nothing is kept that a backend could be made with"));
         };
-        let error = failed(self.configuration.store_type(), refusal);
+        let detail = format!("the application makes no backend for this configuration: {refusal}");
+        let error = failed(self.configuration.store_type(), refusal).with_detail(detail.clone());
         // Whoever connects a store is told what AWS would tell him. A restart waits, whatever it is: for the next one, of an
         // application in whose configuration the line is not forgotten. What ends `FAILED` nobody but a person leads out.
         if request.reason == ConnectReason::Resume && !error.code().is_transient() {
-            let detail = format!("the application makes no backend for this configuration: {refusal}");
             return Err(internal.with_detail(detail).with_source(error));
         }
         Err(error)
