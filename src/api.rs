@@ -73,6 +73,8 @@
 //! | `GetKeyPolicy` | the one policy that every key has | who may do what is said by [rules](crate::kms::Rules) |
 //! | `PutKeyPolicy`, `Policy` in `CreateKey` | `UnsupportedOperationException` | a policy that is kept and not enforced would be a lie |
 //! | grants and `GrantTokens` | `UnsupportedOperationException`, which names them; an empty list is none | the same |
+//! | `GetKeyLastUsage` | `UnsupportedOperationException` | what a key was used for is in the audit trail |
+//! | an ARN that is none of a key, a marker that is none of a list of key policies | `InvalidArnException` and `ValidationException`, by what AWS documents for the operation | AWS does not say more |
 //! | `Recipient` | `UnsupportedOperationException` | nobody here checks attestations |
 //! | `DryRunModifiers` | `UnsupportedOperationException` | a dry run checks the ciphertext too |
 //! | rotation, imported and asymmetric keys, MACs, replicas | `UnsupportedOperationException`, as AWS has it for custom key stores | custom key stores do not have them |

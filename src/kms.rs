@@ -76,7 +76,10 @@
 //! | a dry run | does not ask the key manager |
 //! | the text of a filter by name | is compared byte by byte |
 //! | a damaged ciphertext, or another encryption context, in an external key store | `InvalidCiphertextException` without a trip to the key manager (AWS: `KMSInvalidStateException` after one) |
-//! | a key is being changed by others all the time | `KeyUnavailableException` |
+//! | a key is being changed by others all the time | `KMSInternalException`, which may be tried again: the management of keys has no `KeyUnavailableException` |
+//! | an ARN that is none of a KMS key or an alias, or of an alias where only a key can be named | `InvalidArnException`, where the operation has it, and else `NotFoundException` |
+//! | an ARN of a key or an alias of another partition, Region or account | `NotFoundException` |
+//! | a custom key store of a kind that the application has no key managers for | `ValidationException`: to create or change one has no `UnsupportedOperationException` |
 //!
 //! # What goes on by itself
 //!
@@ -108,6 +111,7 @@ mod shared;
 mod slot;
 mod stores;
 mod surroundings;
+mod told;
 mod trail;
 mod unmapped;
 mod update;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::kms::{Exception, KmsError};
+use crate::kms::{Action, Exception, KmsError};
 
 /// A request that is not carried out.
 #[derive(Debug)]
@@ -92,6 +92,19 @@ impl Failure {
         self
     }
 
+    /// By a name that AWS documents for this operation, but for what is not had here, which is said of whatever it is.
+    pub(super) fn of(mut self, action: Action) -> Self {
+        let Name::Kms(exception) = self.name else { return self };
+        self.name = Name::Kms(match exception {
+            _ if action.exceptions().contains(&exception) => exception,
+            Exception::InvalidArn => Exception::NotFound,
+            Exception::InvalidMarker => Exception::Validation,
+            Exception::DependencyTimeout => Exception::KmsInternal,
+            other => other,
+        });
+        self
+    }
+
     /// After it the connection is closed.
     pub(super) const fn hanging_up(mut self) -> Self {
         self.hang_up = true;
@@ -113,10 +126,7 @@ impl From<KmsError> for Failure {
             });
             source = cause.source();
         }
-        let message = match error.advice() {
-            None => error.message().to_owned(),
-            Some(advice) => format!("{}; {advice}", error.message()),
-        };
+        let message = format!("{}; {}", error.message(), error.advice());
         Self { reason, is_audited: error.is_audited(), ..Self::new(error.exception(), message) }
     }
 }

@@ -11,6 +11,10 @@ use crate::kms::{Action, Kms};
 
 /// Carries out a request, on behalf of whoever `kms` calls for.
 pub(super) async fn carry_out(kms: &Kms, action: Action, body: &[u8]) -> Result<EncodedBody, Failure> {
+    operate(kms, action, body).await.map_err(|failure| failure.of(action))
+}
+
+async fn operate(kms: &Kms, action: Action, body: &[u8]) -> Result<EncodedBody, Failure> {
     match action {
         Action::Encrypt => crypto::encrypt(kms, body).await,
         Action::Decrypt => crypto::decrypt(kms, body).await,

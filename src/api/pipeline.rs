@@ -86,12 +86,16 @@ async fn admit<'r>(
     if head.method != Method::POST {
         return Err(Failure::named(METHOD, "requests are sent by POST"));
     }
-    if let Ok(target) = Target::named(&head.headers) {
+    let target = Target::named(&head.headers);
+    if let Ok(target) = &target {
         record.operation(target.as_str());
     }
     record.claim(&head.headers);
     announced.map_err(unreadable)?;
-    auth::claimed(shared, head).await
+    auth::claimed(shared, head).await.map_err(|failure| match target {
+        Ok(Target::Had(action)) => failure.of(action),
+        _ => failure,
+    })
 }
 
 /// Lets whoever is refused before his body was read hear why, though he is sending it still.

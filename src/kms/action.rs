@@ -1,5 +1,7 @@
 //! What can be called.
 
+mod documented;
+
 use crate::value::wire_enum;
 
 wire_enum! {

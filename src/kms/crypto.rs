@@ -41,7 +41,7 @@ impl Kms {
     pub async fn encrypt(&self, request: &Encrypt<'_>) -> Result<Encrypted, KmsError> {
         let (call, mut entry) = self.begin(Action::Encrypt)?;
         entry.context(request.context);
-        let result = call.encrypt(&mut entry, request).await;
+        let result = call.documented(call.encrypt(&mut entry, request).await);
         entry.enqueue(&result);
         result
     }
@@ -59,7 +59,7 @@ impl Kms {
     pub async fn decrypt(&self, request: &Decrypt<'_>) -> Result<Decrypted, KmsError> {
         let (call, mut entry) = self.begin(Action::Decrypt)?;
         entry.context(request.context);
-        let result = call.decrypt(&mut entry, request).await;
+        let result = call.documented(call.decrypt(&mut entry, request).await);
         entry.enqueue(&result);
         result
     }
@@ -76,7 +76,7 @@ impl Kms {
     pub async fn re_encrypt(&self, request: &ReEncrypt<'_>) -> Result<ReEncrypted, KmsError> {
         let (call, mut entry) = self.begin(Action::ReEncrypt)?;
         entry.contexts(request.source_context, request.destination_context);
-        let result = call.re_encrypt(&mut entry, request).await;
+        let result = call.documented(call.re_encrypt(&mut entry, request).await);
         entry.enqueue(&result);
         result
     }
@@ -96,7 +96,8 @@ impl Kms {
     ) -> Result<GeneratedDataKey, KmsError> {
         let (call, mut entry) = self.begin(Action::GenerateDataKey)?;
         entry.context(request.context);
-        let result = call.generate_data_key(&mut entry, &Operation::GENERATE_DATA_KEY, request).await;
+        let operation = &Operation::GENERATE_DATA_KEY;
+        let result = call.documented(call.generate_data_key(&mut entry, operation, request).await);
         let given = |Used { key, result }: Used<DataKey>| GeneratedDataKey {
             key: key.arn.clone(),
             plaintext: result.plaintext,
@@ -122,7 +123,7 @@ impl Kms {
         let (call, mut entry) = self.begin(Action::GenerateDataKeyWithoutPlaintext)?;
         entry.context(request.context);
         let operation = &Operation::GENERATE_DATA_KEY_WITHOUT_PLAINTEXT;
-        let result = call.generate_data_key(&mut entry, operation, request).await;
+        let result = call.documented(call.generate_data_key(&mut entry, operation, request).await);
         let given = |Used { key, result }: Used<DataKey>| encrypted(&key, result.wrapped);
         entry.enqueue(&result);
         result.map(given)
@@ -145,7 +146,7 @@ impl Kms {
     ) -> Result<SecretBytes, KmsError> {
         let (call, mut entry) = self.begin(Action::GenerateRandom)?;
         entry.store(store);
-        let result = call.generate_random(length, store).await;
+        let result = call.documented(call.generate_random(length, store).await);
         entry.enqueue(&result);
         result
     }
@@ -188,6 +189,11 @@ impl At<'_> {
 }
 
 impl Call<'_> {
+    #[inline]
+    fn documented<T>(&self, result: Result<T, KmsError>) -> Result<T, KmsError> {
+        result.map_err(|error| mapping::as_documented(self.action, error))
+    }
+
     async fn encrypt(&self, entry: &mut Entry<'_>, request: &Encrypt<'_>) -> Result<Encrypted, KmsError> {
         check_plaintext(request.plaintext).map_err(mapping::of_value)?;
         let (id, route) = self.admitted(entry, self.action.into(), request.key).await?;

@@ -104,10 +104,25 @@ impl KmsError {
         self.0.found
     }
 
-    /// What to do about it, where more can be said than the message says.
+    /// What to do about it.
     #[must_use]
-    pub fn advice(&self) -> Option<&'static str> {
-        self.0.advice
+    pub fn advice(&self) -> &'static str {
+        self.0.advice.unwrap_or_else(|| self.0.exception.advice())
+    }
+
+    /// The same by another name, with the way on that it had.
+    #[must_use]
+    pub(super) fn named(mut self, exception: Exception) -> Self {
+        let advice = self.advice();
+        if let Some(repr) = Arc::get_mut(&mut self.0) {
+            (repr.exception, repr.advice) = (exception, Some(advice));
+            return self;
+        }
+        // Somebody else has it, by its old name.
+        let (message, found, may_pass) = (self.message().to_owned(), self.0.found, self.0.may_pass);
+        let is_audited = self.0.is_audited.load(Ordering::Relaxed);
+        let renamed = Self::new(exception, message).advised(advice).passing(may_pass).because(self);
+        renamed.with(|repr| (repr.found, repr.is_audited) = (found, is_audited.into()))
     }
 
     /// Whether the same call may succeed later with nothing else changed.

@@ -34,33 +34,50 @@ impl KeyRef {
     ///
     /// # Errors
     ///
-    /// `NotFoundException` for what can be no key of this partition, Region and account, as AWS has it.
+    /// - `NotFoundException` for what can be no key here: an id or an alias that is none, and the ARN of a key or an alias of
+    ///   another partition, Region or account.
+    /// - `InvalidArnException` for an ARN that is none of a KMS key or an alias, such as one of another service.
+    ///
+    /// AWS documents the latter for the operations that take an id or an ARN, and not for those that use a key, which answer
+    /// `NotFoundException` in its place; it does not say which ARNs it means.
     pub fn parse(text: &str, identity: &Identity) -> Result<Self, KmsError> {
-        let not_found = |what: &str| {
-            KmsError::new(Exception::NotFound, format!("{what} is no KMS key here: {}", shown(text)))
+        let refused = |exception, what: &str| KmsError::new(exception, format!("{what}: {}", shown(text)));
+        let elsewhere = || {
+            let Identity { partition, region, account } = identity;
+            let here = format!("KMS keys here are arn:{partition}:kms:{region}:{account}:key/");
+            refused(Exception::NotFound, &format!("the ARN is of elsewhere ({here})"))
         };
         if text.starts_with("arn:") {
             if let Ok(arn) = KeyArn::new(text) {
-                let ours = arn.belongs_to(identity);
-                return if ours { Ok(Self::Id(arn.key_id())) } else { Err(not_found("the ARN")) };
+                return if arn.belongs_to(identity) { Ok(Self::Id(arn.key_id())) } else { Err(elsewhere()) };
             }
-            let name = alias_of_arn(text, identity).ok_or_else(|| not_found("the ARN"))?;
-            return AliasName::new(name).map(Self::Alias).map_err(|_| not_found("the ARN"));
+            let Some((whose, name)) = alias_of_arn(text) else {
+                // Of AWS's own there are none here.
+                if text.contains(":alias/aws/") {
+                    return Err(refused(Exception::NotFound, "the alias is no KMS key here"));
+                }
+                return Err(refused(Exception::InvalidArn, "the ARN is that of no KMS key and of no alias"));
+            };
+            return if whose == *identity { Ok(Self::Alias(name)) } else { Err(elsewhere()) };
         }
         if text.starts_with("alias/") {
-            return match AliasName::new(text) {
-                Ok(name) => Ok(Self::Alias(name)),
-                Err(_) => Err(not_found("the alias")),
-            };
+            return AliasName::new(text)
+                .map(Self::Alias)
+                .map_err(|_| refused(Exception::NotFound, "the alias is no KMS key here"));
         }
-        KeyId::new(text).map(Self::Id).map_err(|_| not_found("the key id"))
+        KeyId::new(text)
+            .map(Self::Id)
+            .map_err(|_| refused(Exception::NotFound, "the key id is no KMS key here"))
     }
 }
 
-fn alias_of_arn<'t>(text: &'t str, identity: &Identity) -> Option<&'t str> {
-    let Identity { partition, region, account } = identity;
-    text.strip_prefix(&format!("arn:{partition}:kms:{region}:{account}:"))
-        .filter(|rest| rest.starts_with("alias/"))
+/// The alias that an ARN names, and whose it is.
+fn alias_of_arn(text: &str) -> Option<(Identity, AliasName)> {
+    let [arn, partition, service, region, account, name]: [&str; 6] =
+        text.splitn(6, ':').collect::<Vec<_>>().try_into().ok()?;
+    let whose = Identity::new(partition.parse().ok()?, region.parse().ok()?, account.parse().ok()?);
+    let name = AliasName::new(name).ok()?;
+    (arn == "arn" && service == "kms").then_some((whose, name))
 }
 
 /// What somebody sent, as far as it fits into a message.

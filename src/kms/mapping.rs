@@ -4,8 +4,9 @@ use super::action::Action;
 use super::backends::Refusal;
 use super::error::KmsError;
 use super::exception::Exception;
+use super::told::Told;
 use crate::backend::{
-    BackendError, BackendErrorKind as Kind, ConnectionError, ConnectionErrorCode as Code, CustomKeyStoreType,
+    BackendErrorKind as Kind, ConnectionError, ConnectionErrorCode as Code, CustomKeyStoreType,
     InvalidChange, StoreName,
 };
 use crate::catalog::{CatalogError, CatalogErrorKind};
@@ -133,7 +134,7 @@ pub(super) fn of_use(
                 Kind::Internal | Kind::Panicked if is_cluster => Exception::KmsInternal,
                 _ => Exception::KmsInvalidState,
             };
-            KmsError::new(exception, told(kind)).passing(error.is_retryable()).because(error)
+            told(exception, store_type, kind, error)
         }
         _ => of_key(error),
     }
@@ -161,7 +162,7 @@ pub(super) fn of_create_key(
                 Kind::Unsupported => Exception::UnsupportedOperation,
                 _ => Exception::CustomKeyStoreInvalidState,
             };
-            KmsError::new(exception, told(kind)).passing(error.is_retryable()).because(error)
+            told(exception, store_type, kind, error)
         }
         ErrorKind::Catalog(CatalogErrorKind::NotFound) => store_not_found(store.as_str()).because(error),
         _ => of_key(error),
@@ -181,15 +182,16 @@ pub(super) fn of_random(store: &StoreId, found: ConnectionState, error: Error) -
                 Kind::TimedOut | Kind::DependencyTimedOut => Exception::DependencyTimeout,
                 _ => Exception::KmsInternal,
             };
-            KmsError::new(exception, told(kind)).passing(error.is_retryable()).because(error)
+            told(exception, CustomKeyStoreType::AwsCloudhsm, kind, error)
         }
         _ => of_key(error),
     }
 }
 
 /// What a caller is told of a key manager: what kind of failure, and none of its words.
-fn told(kind: Kind) -> String {
-    BackendError::new(kind).to_string()
+fn told(exception: Exception, store_type: CustomKeyStoreType, kind: Kind, error: Error) -> KmsError {
+    let Told { message, advice } = Told::of_call(store_type, kind);
+    KmsError::new(exception, message).advised(advice).passing(error.is_retryable()).because(error)
 }
 
 /// Of an attempt to reach the key manager of a store that is to be created or changed. (4.3, conflict C13)
@@ -212,8 +214,8 @@ pub(super) fn of_connection(store_type: CustomKeyStoreType, error: ConnectionErr
         Code::InsufficientCloudhsmHsms => Exception::CloudHsmClusterInvalidConfiguration,
         _ => Exception::KmsInternal,
     };
-    let message = format!("{}: {}", code, code.meaning());
-    KmsError::new(exception, message).advised(code.advice(Some(store_type)).action).because(error)
+    let Told { message, advice } = Told::of_connection(store_type, &error);
+    KmsError::new(exception, message).advised(advice).because(error)
 }
 
 pub(super) fn of_create(store_type: CustomKeyStoreType, error: CreateError) -> KmsError {
@@ -307,16 +309,18 @@ pub(super) fn of_refused_key(refusal: Refusal) -> KmsError {
     }
 }
 
-/// By a name that AWS documents for this operation.
+/// By a name that AWS documents for this operation; what it says stays what it is.
 pub(super) fn as_documented(action: Action, error: KmsError) -> KmsError {
-    let has_no_timeout =
-        matches!(action, Action::TagResource | Action::UntagResource | Action::ListResourceTags);
-    match error.exception() {
-        Exception::DependencyTimeout if has_no_timeout => {
-            KmsError::new(Exception::KmsInternal, error.message()).because(error)
-        }
-        _ => error,
+    let exception = error.exception();
+    if action.may_answer(exception) {
+        return error;
     }
+    error.named(match exception {
+        Exception::InvalidArn if action.may_answer(Exception::NotFound) => Exception::NotFound,
+        Exception::UnsupportedOperation => Exception::Validation,
+        // Whoever tries again after those tries again after this.
+        _ => Exception::KmsInternal,
+    })
 }
 
 /// Of the operations on custom key stores, for which AWS documents no other exception for this. (4.2)

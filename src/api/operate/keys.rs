@@ -14,6 +14,11 @@ const MOST_POLICIES: usize = 1000;
 pub(super) fn id_or_arn(kms: &Kms, text: &str) -> Result<KeyId, Failure> {
     match KeyRef::parse(text, kms.identity())? {
         KeyRef::Id(id) => Ok(id),
+        KeyRef::Alias(_) if text.starts_with("arn:") => {
+            let message =
+                "the ARN is that of an alias: this operation takes the id or ARN of a key, and no alias";
+            Err(Failure::new(Exception::InvalidArn, message))
+        }
         KeyRef::Alias(alias) => {
             let message =
                 format!("Invalid keyId {alias}: this operation takes the id or ARN of a key, and no alias");

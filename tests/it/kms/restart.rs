@@ -268,7 +268,7 @@ fn a_store_without_a_backend_is_there_and_is_connected_when_there_is_one_again()
             );
             assert_eq!(
                 exception(kms.create_custom_key_store(external("other")).await),
-                Exception::UnsupportedOperation
+                Exception::Validation
             );
         })
         .await;

@@ -184,11 +184,12 @@ async fn lists_come_in_pages_and_a_marker_is_good_for_its_own_list() {
             }
             let mut request = request;
             request["Marker"] = marker.clone();
-            assert_eq!(
-                rig.refused(operation, &request).await.0,
-                "InvalidMarkerException",
-                "{operation} {of}"
-            );
+            // Of policies there is one page alone, and AWS documents no marker that is wrong.
+            let expected = match operation {
+                "ListKeyPolicies" => "ValidationException",
+                _ => "InvalidMarkerException",
+            };
+            assert_eq!(rig.refused(operation, &request).await.0, expected, "{operation} {of}");
         }
     }
 }

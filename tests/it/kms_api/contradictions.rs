@@ -1,5 +1,6 @@
 //! Parameters that do not go together, and those that are not had.
 
+use custom_key_store::kms::{Action, Exception};
 use custom_key_store::kms::{BackendMap, Kms};
 use serde_json::{Value, json};
 
@@ -268,10 +269,73 @@ async fn an_alias_names_a_key_that_is_used_or_described_and_none_that_is_managed
         ] {
             let request = json!({ "KeyId": alias, "Description": "", "Tags": tags, "TagKeys": tags });
             let (name, message) = rig.refused(operation, &request).await;
-            assert_eq!(name, "NotFoundException", "{operation}: {message}");
-            assert!(message.starts_with("Invalid keyId alias/payroll"), "{message}");
+            if alias.starts_with("arn:") {
+                assert_eq!(name, "InvalidArnException", "{operation}: {message}");
+                assert!(message.contains("that of an alias"), "{message}");
+            } else {
+                assert_eq!(name, "NotFoundException", "{operation}: {message}");
+                assert!(message.starts_with("Invalid keyId alias/payroll"), "{message}");
+            }
         }
     }
+}
+
+/// By the exception that AWS documents for the operation, where it documents one for ARNs.
+#[tokio::test]
+async fn an_arn_that_is_none_of_a_key_is_refused_by_the_name_that_the_operation_has_for_it() {
+    const NO_ARNS: [&str; 5] = [
+        "arn:aws:kms:us-east-1:111122223333:key/payroll",
+        "arn:aws:kms:us-east-1:111122223333:alias/",
+        "arn:aws:s3:::bucket",
+        "arn:aws:iam::111122223333:root",
+        "arn:",
+    ];
+    const ELSEWHERE: [&str; 3] = [
+        "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+        "arn:aws:kms:us-east-1:444455556666:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+        "arn:aws-cn:kms:us-east-1:111122223333:alias/payroll",
+    ];
+    let rig = Rig::new().await;
+    let before = rig.snapshot().await;
+    for (operation, member, rest) in [
+        ("DescribeKey", "KeyId", json!({})),
+        ("EnableKey", "KeyId", json!({})),
+        ("DisableKey", "KeyId", json!({})),
+        ("ScheduleKeyDeletion", "KeyId", json!({})),
+        ("CancelKeyDeletion", "KeyId", json!({})),
+        ("UpdateKeyDescription", "KeyId", json!({ "Description": "x" })),
+        ("GetKeyPolicy", "KeyId", json!({})),
+        ("ListKeyPolicies", "KeyId", json!({})),
+        ("ListAliases", "KeyId", json!({})),
+        ("TagResource", "KeyId", json!({ "Tags": [] })),
+        ("UntagResource", "KeyId", json!({ "TagKeys": [] })),
+        ("ListResourceTags", "KeyId", json!({})),
+        ("CreateAlias", "TargetKeyId", json!({ "AliasName": "alias/new" })),
+        ("UpdateAlias", "TargetKeyId", json!({ "AliasName": "alias/payroll" })),
+        ("Encrypt", "KeyId", json!({ "Plaintext": "AA==" })),
+        ("GenerateDataKey", "KeyId", json!({ "NumberOfBytes": 1 })),
+        ("GenerateDataKeyWithoutPlaintext", "KeyId", json!({ "NumberOfBytes": 1 })),
+        ("Decrypt", "KeyId", json!({ "CiphertextBlob": rig.blob })),
+        ("ReEncrypt", "DestinationKeyId", json!({ "CiphertextBlob": rig.blob })),
+        (
+            "ReEncrypt",
+            "SourceKeyId",
+            json!({ "CiphertextBlob": rig.blob, "DestinationKeyId": "alias/payroll" }),
+        ),
+    ] {
+        let has_a_name = operation.parse::<Action>().unwrap().exceptions().contains(&Exception::InvalidArn);
+        for arn in NO_ARNS.iter().chain(&ELSEWHERE) {
+            let mut request = rest.clone();
+            request[member] = json!(arn);
+            let (name, message) = rig.refused(operation, &request).await;
+            let is_one = ELSEWHERE.contains(arn);
+            // To manage keys takes no alias, wherever it is: only that it is none of here is seen first.
+            let expected = if has_a_name && !is_one { "InvalidArnException" } else { "NotFoundException" };
+            assert_eq!(name, expected, "{operation} {arn}: {message}");
+            assert!(message.contains(arn), "{operation}: {message}");
+        }
+    }
+    assert_eq!(rig.snapshot().await, before);
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use custom_key_store::api::{
 use custom_key_store::backend::BackingKeyId;
 use custom_key_store::backend::software::KeyManager;
 use custom_key_store::clock::ManualClock;
-use custom_key_store::kms::{CreateCustomKeyStore, Kms, KmsBuilder};
+use custom_key_store::kms::{Action, CreateCustomKeyStore, Exception, Kms, KmsBuilder};
 use custom_key_store::{AliasName, KeyMetadata, NewKey, PageRequest, StoreId};
 use http_body_util::{BodyExt as _, Full};
 use serde_json::{Value, json};
@@ -131,6 +131,14 @@ impl Rig {
         let reply = self.call(operation, body).await;
         let (status, name, message) = error(&reply);
         assert!(status == 400 || status >= 500, "{operation} {body}: {reply:?}");
+        // By a name that AWS documents for the operation, but for what is not had.
+        let apart = ["SerializationException", "UnsupportedOperationException"];
+        if let Ok(action) = operation.parse::<Action>() {
+            let documented = name
+                .parse::<Exception>()
+                .is_ok_and(|exception| exception.is_common() || action.exceptions().contains(&exception));
+            assert!(documented || apart.contains(&&*name), "{operation} is not documented to answer {name}");
+        }
         (name, message)
     }
 

@@ -52,8 +52,7 @@ impl Kind {
         match self {
             Key => {
                 bad.extend(lengths(1, 2048));
-                let none =
-                    ["no key", "1234abcd", "\0", "alias/\0", "alias/a b", "ключ", "arn:aws:kms:us-east-1"];
+                let none = ["no key", "1234abcd", "\0", "alias/\0", "alias/a b", "ключ", "alias/aws/s3"];
                 bad.extend(each(&none, "NotFoundException"));
                 bad.push((json!("arn:aws:kms:us-east-1:444455556666:alias/payroll"), "NotFoundException"));
             }

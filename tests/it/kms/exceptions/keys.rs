@@ -3,7 +3,7 @@
 use custom_key_store::backend::software::{Fault, Method, SoftwareKey};
 use custom_key_store::backend::{BackendErrorKind as Kind, ConnectionErrorCode as Code, KeyStatus};
 use custom_key_store::kms::Action::{self, *};
-use custom_key_store::kms::Exception::{self, *};
+use custom_key_store::kms::Exception::*;
 use custom_key_store::kms::{
     Decrypt as DecryptCall, Encrypt as EncryptCall, GenerateDataKey as DataKeyCall, KeyRef,
     ReEncrypt as ReEncryptCall, Refusal,
@@ -156,7 +156,8 @@ pub(super) async fn named(rig: &Rig) {
     let tags: Vec<_> = (0..51).map(tag).collect();
     rig.refuses(TagResource, Tag, kms.tag_resource(&rig.key, &tags)).await;
     rig.catalog.set(Mood::Conflicts);
-    rig.refuses(TagResource, KeyUnavailable, kms.tag_resource(&rig.key, &tags[..1])).await;
+    // Others change it all the time, for which the model has no name here.
+    rig.refuses(TagResource, KmsInternal, kms.tag_resource(&rig.key, &tags[..1])).await;
     rig.mend();
     rig.refuses(CancelKeyDeletion, KmsInvalidState, kms.cancel_key_deletion(&rig.key)).await;
     rig.refuses(ScheduleKeyDeletion, Validation, kms.schedule_key_deletion(&rig.key, Some(6))).await;
@@ -248,18 +249,31 @@ async fn state(rig: &Rig, id: &StoreId) -> ConnectionState {
 }
 
 /// A key, named as a caller may name it.
-pub(super) fn none_is_found(rig: &Rig) -> Vec<Exception> {
+pub(super) fn none_is_found(rig: &Rig) {
     let id = KeyId::new("01234567-89ab-cdef-0123-456789abcdef").unwrap();
-    [
-        format!("arn:aws:kms:us-east-1:444455556666:key/{id}"),
-        format!("arn:aws:kms:eu-central-1:111122223333:key/{id}"),
-        format!("arn:aws-cn:kms:us-east-1:111122223333:key/{id}"),
-        "arn:aws:kms:us-east-1:111122223333:alias/".to_owned(),
-        "arn:aws:iam::111122223333:root".to_owned(),
-        "alias/".to_owned(),
-        "no key".to_owned(),
-        String::new(),
-    ]
-    .map(|text| KeyRef::parse(&text, rig.kms.identity()).unwrap_err().exception())
-    .to_vec()
+    for (text, exception) in [
+        // Well-formed, and not of here.
+        (format!("arn:aws:kms:us-east-1:444455556666:key/{id}"), NotFound),
+        (format!("arn:aws:kms:eu-central-1:111122223333:key/{id}"), NotFound),
+        (format!("arn:aws-cn:kms:us-east-1:111122223333:key/{id}"), NotFound),
+        ("arn:aws:kms:us-east-1:444455556666:alias/payroll".to_owned(), NotFound),
+        ("arn:aws:kms:us-east-1:111122223333:alias/aws/s3".to_owned(), NotFound),
+        // Of nothing that there could be.
+        ("arn:aws:kms:us-east-1:111122223333:alias/".to_owned(), InvalidArn),
+        ("arn:aws:kms:us-east-1:111122223333:key/payroll".to_owned(), InvalidArn),
+        (format!("arn:aws:kms:us-east-1:111122223333:{id}"), InvalidArn),
+        (format!("arn:aws:kms:us-east-1:key/{id}"), InvalidArn),
+        (format!("arn:aws:s3:us-east-1:111122223333:key/{id}"), InvalidArn),
+        ("arn:aws:iam::111122223333:root".to_owned(), InvalidArn),
+        ("arn:".to_owned(), InvalidArn),
+        // No ARN.
+        ("alias/".to_owned(), NotFound),
+        ("no key".to_owned(), NotFound),
+        (format!("ARN:aws:kms:us-east-1:111122223333:key/{id}"), NotFound),
+        (String::new(), NotFound),
+    ] {
+        let error = KeyRef::parse(&text, rig.kms.identity()).unwrap_err();
+        assert_eq!(error.exception(), exception, "{text}: {error}");
+        assert!(error.message().contains(&text), "{text}: {error}");
+    }
 }

@@ -69,10 +69,10 @@ fn a_message_names_the_state_that_decided_and_the_advice_leads_out_of_it() {
             let sealed = kms.encrypt(&Encrypt::new(&key, b"x")).await;
             let error = names(sealed, KmsInvalidState, &named);
             assert_eq!(error.connection_state(), Some(state));
-            assert!(error.advice().unwrap().contains(advice), "{:?}", error.advice());
+            assert!(error.advice().contains(advice), "{:?}", error.advice());
             let made = kms.create_key(&rig.store, &NewKey::external(backing_key("free"))).await;
             let error = names(made, CustomKeyStoreInvalidState, &named);
-            assert!(error.advice().unwrap().contains(advice), "{:?}", error.advice());
+            assert!(error.advice().contains(advice), "{:?}", error.advice());
         };
         rig.manager.inject(Method::Close, Fault::Hang);
         kms.disconnect_custom_key_store(&rig.store).await.unwrap();
@@ -91,7 +91,7 @@ fn a_message_names_the_state_that_decided_and_the_advice_leads_out_of_it() {
             CustomKeyStoreInvalidState,
             &[rig.store.as_str(), "FAILED"],
         );
-        assert!(error.advice().unwrap().contains("disconnect"));
+        assert!(error.advice().contains("disconnect"));
         kms.disconnect_custom_key_store(&rig.store).await.unwrap();
         until(kms, &rig.store, ConnectionState::Disconnected).await;
         rig.manager.inject(Method::Connect, Fault::Hang);
@@ -105,4 +105,25 @@ fn a_message_names_the_state_that_decided_and_the_advice_leads_out_of_it() {
         let deleted = kms.delete_custom_key_store(&rig.store).await;
         names(deleted, CustomKeyStoreHasCmks, &[rig.store.as_str(), "scheduled"]);
     });
+}
+
+/// What is said by each name: the way on is a sentence of its own, names what to do, and speaks of nothing inside.
+#[test]
+fn each_exception_has_a_way_on() {
+    let mut ways: std::collections::BTreeMap<&str, Vec<Exception>> = std::collections::BTreeMap::new();
+    for exception in Exception::ALL {
+        let error = KmsError::new(*exception, "what is wrong");
+        assert_eq!(error.advice(), exception.advice());
+        ways.entry(exception.advice()).or_default().push(*exception);
+        assert_eq!(format!("{error}"), format!("{exception}: what is wrong"), "it is said once");
+    }
+    for (way, of) in ways {
+        // Two of the three faults of AWS's are one to whoever calls.
+        assert!(of.len() == 1 || of == [KeyUnavailable, KmsInternal], "{of:?}: {way}");
+        assert!(way.len() > 10 && way.starts_with(|c: char| c.is_ascii_lowercase()), "{of:?}: {way}");
+        assert!(!way.ends_with(['.', ';', ':']), "{of:?}: {way}");
+        for inside in ["catalog", "ledger", "row", "panic", "SQL", "driver", "rust"] {
+            assert!(way.split(' ').all(|word| word != inside), "{of:?}: {way}");
+        }
+    }
 }

@@ -157,7 +157,7 @@ pub(super) const COMMON: &[Exception] = &[AccessDenied, Throttling, Validation];
 
 /// What is modelled and never comes, of these operations (of all, where none is named), and why.
 pub(super) const NEVER: &[(Exception, &[Action], &str)] = &[
-    (InvalidArn, &[], "what is no key here is not found, however it is named"),
+    (InvalidArn, &[], "a `KeyRef` names a key; over HTTP ARNs of something else can be sent"),
     (InvalidKeyUsage, &[], "keys have one usage, which the types say; over HTTP others can be named"),
     (InvalidAliasName, &[], "an `AliasName` is a legal one; over HTTP others can be sent"),
     (KeyUnavailable, &[], "whoever uses a key waits for nobody who changes it"),
@@ -177,10 +177,4 @@ pub(super) const NEVER: &[(Exception, &[Action], &str)] = &[
         &[ListResourceTags],
         "a key has so few tags that there is one page; over HTTP there is a marker",
     ),
-];
-
-/// What comes and is not modelled for the operation, and why.
-pub(super) const APART: &[(Action, Exception, &str)] = &[
-    (CreateCustomKeyStore, UnsupportedOperation, "an application need not have key managers of every kind"),
-    (TagResource, KeyUnavailable, "others change the key all the time: AWS says nothing of it"),
 ];

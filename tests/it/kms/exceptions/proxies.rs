@@ -144,13 +144,14 @@ const TABLE: &[Row] = &[
 /// What all rows say.
 pub(super) async fn external_ones(rig: &Rig, names: &Names) {
     for row in TABLE {
-        probed(rig, row).await;
+        let (message, advice) = probed(rig, row).await;
         connected(rig, &rig.idle, &row.fault, row.connect).await;
         rig.manager.inject(Method::DescribeKey, row.fault.clone());
         let new = NewKey::external(backing_key("free"));
         let error = rig.refuses(CreateKey, row.create_key, rig.kms.create_key(&rig.store, &new)).await;
         assert_eq!(error.connection_state(), None, "no state decided: {error:?}");
-        used(rig, names, row, error.message()).await;
+        assert_eq!((error.message(), error.advice()), (&*message, advice), "by another name, the same");
+        used(rig, names, row, &message).await;
     }
     // What is encrypted is looked at, and what the inner layer finds is told from what the outer one does. (6.5)
     rig.manager.inject(Method::Decrypt, Fault::Corrupt);
@@ -164,11 +165,11 @@ pub(super) async fn external_ones(rig: &Rig, names: &Names) {
     rig.refuses(Encrypt, KmsInvalidState, rig.kms.encrypt(&encrypt)).await;
 }
 
-async fn probed(rig: &Rig, row: &Row) {
+/// What is said of it.
+async fn probed(rig: &Rig, row: &Row) -> (String, &'static str) {
     rig.manager.inject(Method::Connect, row.fault.clone());
     let created = rig.kms.create_custom_key_store(external("new"));
     let error = rig.refuses(CreateCustomKeyStore, row.probed, created).await;
-    assert!(error.advice().is_some(), "{error:?}");
     let moved = || Change::new().uri_path(UriPath::new("/moved/kms/xks/v1").unwrap());
     for store in [&rig.idle, &rig.store] {
         rig.manager.inject(Method::Connect, row.fault.clone());
@@ -176,6 +177,7 @@ async fn probed(rig: &Rig, row: &Row) {
         let same = rig.refuses(UpdateCustomKeyStore, row.probed, updated).await;
         assert_eq!(same.message(), error.message(), "the message depends on the failure alone");
     }
+    (error.message().to_owned(), error.advice())
 }
 
 /// Connects a store, which fails with this code, and disconnects it again.

@@ -88,7 +88,9 @@ pub(super) const CASES: &[Case] = &[
         create(r, through("new", "https://other.example.com", "4d"))
     }),
     case(Create, XksProxyUriUnreachable, may_not, |r| create(r, external("new"))),
-    case(Create, UnsupportedOperation, no_such_kind, |r| create(r, external("new"))),
+    // The model has no UnsupportedOperationException for it: an application need not have key managers of every kind.
+    case(Create, Validation, no_such_kind, |r| create(r, external("new"))),
+    case(Update, Validation, no_such_kind, |r| update(r, &r.idle_cluster, replaced())),
     case(Create, KmsInternal, cannot_look, |r| create(r, external("new"))),
     // The model says nothing of a time limit.
     case(Create, KmsInternal, cannot_look_in_time, |r| create(r, external("new"))),

@@ -37,7 +37,7 @@ pub(super) struct Told {
 
 impl From<KmsError> for Refused {
     fn from(error: KmsError) -> Self {
-        let told = Told { state: error.connection_state(), advice: error.advice() };
+        let told = Told { state: error.connection_state(), advice: Some(error.advice()) };
         Self { name: error.exception().to_string(), message: error.message().to_owned(), told: Some(told) }
     }
 }

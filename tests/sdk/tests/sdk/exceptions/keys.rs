@@ -92,6 +92,28 @@ pub(super) async fn managed(reached: &mut Reached) {
         ListKeyPolicies, client.list_key_policies().key_id(nowhere);
     }
 
+    // An ARN, and none of a key.
+    let bucket = "arn:aws:s3:::bucket";
+    macro_rules! invalid_arn {
+        ($($operation:ident, $call:expr;)*) => {$(
+            refused!(reached, $operation, $call, is_invalid_arn_exception);
+        )*};
+    }
+    invalid_arn! {
+        DescribeKey, client.describe_key().key_id(bucket);
+        EnableKey, client.enable_key().key_id(bucket);
+        DisableKey, client.disable_key().key_id(bucket);
+        ScheduleKeyDeletion, client.schedule_key_deletion().key_id(bucket);
+        CancelKeyDeletion, client.cancel_key_deletion().key_id(bucket);
+        UpdateKeyDescription, client.update_key_description().key_id(bucket).description("x");
+        ListAliases, client.list_aliases().key_id(bucket);
+        TagResource, client.tag_resource().key_id(bucket).tags(tag("team"));
+        UntagResource, client.untag_resource().key_id(bucket).tag_keys("team");
+        ListResourceTags, client.list_resource_tags().key_id(bucket);
+        GetKeyPolicy, client.get_key_policy().key_id(bucket);
+        ListKeyPolicies, client.list_key_policies().key_id(bucket);
+    }
+
     let alias = |name: &str| client.create_alias().alias_name(name).target_key_id(&key);
     refused!(reached, CreateAlias, alias("alias/payroll"), is_already_exists_exception);
     refused!(reached, CreateAlias, alias("alias/aws/payroll"), is_invalid_alias_name_exception);

@@ -206,7 +206,7 @@ pub(super) const EXCEPTIONS: &[(&str, &[&str])] = &[
 pub(super) const NEVER: &[(&str, &[&str], &str)] = &[
     ("InvalidGrantToken", &[], "grant tokens are not supported, and refused as that"),
     ("MalformedPolicyDocument", &[], "policies are not supported, and refused as that"),
-    ("InvalidArn", &[], "what is no key here is not found, however it is named"),
+    ("InvalidArn", &["CreateKey"], "it takes no ARN but in a policy, and policies are not supported"),
     ("KeyUnavailable", &[], "whoever uses a key waits for nobody who changes it"),
     (
         "LimitExceeded",
