@@ -1,7 +1,7 @@
 //! The way of one request: each check in its order, the first failure is the answer.
 
 use std::net::IpAddr;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use futures_util::FutureExt as _;
 use http::request::Parts;
@@ -59,7 +59,10 @@ where
         }
         Err(failure) => {
             if !failure.is_audited {
-                shared.kms.refused(&record.refused(&failure));
+                let tell = AssertUnwindSafe(|| shared.kms.refused(&record.refused(&failure)));
+                if let Err(panic) = catch_unwind(tell) {
+                    std::mem::forget(panic);
+                }
             }
             record.failed(&failure);
             answer::failure(&failure, &request_id)

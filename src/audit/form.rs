@@ -37,6 +37,8 @@ struct Form<'a> {
     destination_key: Option<KeyArn>,
     #[serde(rename = "customKeyStoreId", skip_serializing_if = "Option::is_none", default)]
     store: Option<StoreId>,
+    #[serde(rename = "destinationCustomKeyStoreId", skip_serializing_if = "Option::is_none", default)]
+    destination_store: Option<StoreId>,
     #[serde(rename = "clusterId", skip_serializing_if = "Option::is_none", default)]
     cluster: Option<CloudHsmClusterId>,
     #[serde(rename = "backingKeyId", skip_serializing_if = "Option::is_none", default)]
@@ -79,6 +81,7 @@ impl Serialize for AuditRecord {
             key,
             destination_key,
             store,
+            destination_store,
             cluster,
             backing_key,
             encryption_context,
@@ -114,6 +117,7 @@ impl Serialize for AuditRecord {
             key: key.clone(),
             destination_key: destination_key.clone(),
             store: store.clone(),
+            destination_store: destination_store.clone(),
             cluster: cluster.clone(),
             cluster_key,
             external_key,
@@ -156,6 +160,7 @@ impl<'de> Deserialize<'de> for AuditRecord {
             key: form.key,
             destination_key: form.destination_key,
             store: form.store,
+            destination_store: form.destination_store,
             backing_key: if form.cluster.is_some() { form.cluster_key } else { form.external_key },
             cluster: form.cluster,
             encryption_context: form.encryption_context.map(|context| context.0),

@@ -104,6 +104,8 @@ pub struct AuditRecord {
     pub destination_key: Option<KeyArn>,
     /// The custom key store (`customKeyStoreId`).
     pub store: Option<StoreId>,
+    /// The custom key store of the key that was encrypted under, where there are two (`destinationCustomKeyStoreId`).
+    pub destination_store: Option<StoreId>,
     /// The cluster of a CloudHSM key store (`clusterId`).
     pub cluster: Option<CloudHsmClusterId>,
     /// The key in the key manager: the external key (`xksKeyId`), or where the [`cluster`](Self::cluster) is named, its
@@ -135,6 +137,7 @@ impl AuditRecord {
             key: None,
             destination_key: None,
             store: None,
+            destination_store: None,
             cluster: None,
             backing_key: None,
             encryption_context: None,
@@ -213,6 +216,13 @@ impl AuditRecord {
     #[must_use]
     pub fn with_store(mut self, store: StoreId) -> Self {
         self.store = Some(store);
+        self
+    }
+
+    /// The same with the custom key store of the key that was encrypted under, where there are two.
+    #[must_use]
+    pub fn with_destination_store(mut self, store: StoreId) -> Self {
+        self.destination_store = Some(store);
         self
     }
 

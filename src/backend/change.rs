@@ -179,7 +179,7 @@ impl Change {
             && cluster_id.is_none()
     }
 
-    /// What is changed, by AWS's names, but for what is secret.
+    /// What is changed, by AWS's names; of what is secret, that it is.
     pub(crate) fn to_be_shown(&self) -> Vec<(&'static str, String)> {
         let Self {
             name,
@@ -189,7 +189,7 @@ impl Change {
             connectivity,
             vpc_endpoint_service_name,
             vpc_endpoint_service_owner,
-            password: _,
+            password,
             cluster_id,
         } = self;
         let shown = [
@@ -206,6 +206,7 @@ impl Change {
             vpc_endpoint_service_owner
                 .as_ref()
                 .map(|owner| ("XksProxyVpcEndpointServiceOwner", owner.to_string())),
+            password.as_ref().map(|_| ("KeyStorePassword", "(hidden)".to_owned())),
             cluster_id.as_ref().map(|id| ("CloudHsmClusterId", id.to_string())),
         ];
         shown.into_iter().flatten().collect()

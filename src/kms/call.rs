@@ -122,10 +122,16 @@ impl Subject {
         self = self.parameter("CustomKeyStoreType", configuration.store_type());
         match configuration {
             StoreConfiguration::CloudHsm(cluster) => self.parameter("CloudHsmClusterId", &cluster.cluster_id),
-            StoreConfiguration::External(proxy) => self
-                .parameter("XksProxyConnectivity", proxy.connectivity)
-                .parameter("XksProxyUriEndpoint", &proxy.uri_endpoint)
-                .parameter("XksProxyUriPath", &proxy.uri_path),
+            StoreConfiguration::External(proxy) => {
+                self = self
+                    .parameter("XksProxyConnectivity", proxy.connectivity)
+                    .parameter("XksProxyUriEndpoint", &proxy.uri_endpoint)
+                    .parameter("XksProxyUriPath", &proxy.uri_path);
+                match &proxy.vpc_endpoint_service_name {
+                    Some(service) => self.parameter("XksProxyVpcEndpointServiceName", service),
+                    None => self,
+                }
+            }
         }
     }
 }
@@ -210,6 +216,9 @@ impl Kms {
                 Ok(()) => kms.authorize_subject(action, &subject, &mut entry).await,
                 refused => refused,
             };
+            if admitted.is_ok() && !(subject.is_judged_later && action.is_read_only()) {
+                entry.admitted();
+            }
             let found = Found::default();
             let result = match admitted {
                 Ok(()) => work(kms, found.clone()).await,

@@ -146,6 +146,8 @@ impl Kms {
     ) -> Result<SecretBytes, KmsError> {
         let (call, mut entry) = self.begin(Action::GenerateRandom)?;
         entry.store(store);
+        // Judged before it is first awaited.
+        entry.admitted();
         let result = call.documented(call.generate_random(length, store).await);
         entry.enqueue(&result);
         result
@@ -314,7 +316,11 @@ impl Call<'_> {
         key: &KeyRef,
     ) -> Result<(KeyId, Arc<Route>), KmsError> {
         entry.asked(key, self.kms.shared.ledger.identity());
-        self.kms.permitted(permission, key, |route| entry.route(route)).await
+        let permitted = self.kms.permitted(permission, key, |route| entry.route(route)).await;
+        if permitted.is_ok() {
+            entry.admitted();
+        }
+        permitted
     }
 
     /// The key that the caller says a ciphertext was encrypted under.

@@ -103,15 +103,17 @@ impl KmsBuilder {
         self
     }
 
-    /// Where every call is written down, allowed or refused, and how every attempt to connect ended. Default: nowhere.
+    /// Where every call is written down, allowed or refused, and how every attempt to connect ended. Default: nowhere. While it
+    /// cannot be written, and calls are [refused](crate::audit::OnFailure::Refuse) then, `DisconnectCustomKeyStore` and
+    /// `DisableKey` go on: their lines are written later, or counted.
     pub fn audit(mut self, trail: AuditTrail) -> Self {
         self.audit = Some(trail);
         self
     }
 
     /// How many refusals of one principal are lines of the audit trail: those that cost nothing, by which somebody without any
-    /// right could fill the medium, that is `AccessDeniedException`, `ThrottlingException` and what an endpoint refuses before
-    /// it calls. Of more a line tells, once a minute, how many there were of each. Default: 10 a second, and 1,000 at once.
+    /// right could fill the medium, that is `AccessDeniedException`, `ThrottlingException`, what an endpoint refuses before it
+    /// calls, and what is dropped before it was judged. Of more a line tells, once a minute, how many there were of each. Default: 10 a second, and 1,000 at once.
     pub const fn audit_refusals(mut self, limit: RateLimit) -> Self {
         self.settings.audited_refusals = limit;
         self

@@ -1,27 +1,27 @@
 //! How calls come into the audit trail.
 
+mod entry;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::action::Action;
-use super::call::{Answer, Subject};
 use super::error::KmsError;
 use super::exception::Exception;
-use super::key_ref::KeyRef;
 use super::refusals::Refusals;
 use super::settings::Settings;
-use super::shared::Route;
 use super::slot::{Moved, Slot};
-use crate::audit::{AuditCategory, AuditEntry, AuditError, AuditOutcome, AuditRecord, AuditTrail};
-use crate::backend::{BackingKeyId, ConnectionError, CustomKeyStoreType, Operation, RequestId};
+use crate::audit::{AuditCategory, AuditError, AuditOutcome, AuditRecord, AuditTrail};
+use crate::backend::{ConnectionError, CustomKeyStoreType, Operation, RequestId};
 use crate::clock::Clock;
-use crate::crypto::EncryptionContext;
 use crate::error::Error;
 use crate::identity::Identity;
 use crate::key::{InCluster, KeyId};
 use crate::store::{Caller, ConnectionState};
 use crate::store_id::StoreId;
+
+pub(super) use entry::Entry;
 
 /// The audit trail, if there is one.
 #[derive(Debug, Clone)]
@@ -48,32 +48,6 @@ pub(crate) struct RefusedRequest<'r> {
     pub(crate) message: &'r str,
 }
 
-/// What will be written down of a call. Nothing, if there is no trail. Dropped without an end, it is written down that the
-/// caller went away.
-pub(super) struct Entry<'t>(Option<Box<Open<'t>>>);
-
-struct Open<'t> {
-    place: AuditEntry<'t>,
-    record: AuditRecord,
-    refusals: &'t Refusals,
-}
-
-impl Open<'_> {
-    /// Says how it ended. Whether that is to be a line.
-    fn end<T>(&mut self, result: &Result<T, KmsError>) -> bool {
-        self.record.outcome = outcome(result);
-        let Err(error) = result else { return true };
-        error.audited();
-        let exception = error.exception();
-        match &self.record.principal {
-            Some(principal) if matches!(exception, Exception::AccessDenied | Exception::Throttling) => {
-                self.refusals.is_line(principal, exception.as_str(), self.record.time)
-            }
-            _ => true,
-        }
-    }
-}
-
 impl Trail {
     pub(super) fn new(trail: Option<AuditTrail>, settings: &Settings) -> Self {
         let clock = Arc::clone(&settings.clock);
@@ -91,7 +65,7 @@ impl Trail {
         action: Action,
         clock: &Arc<dyn Clock>,
     ) -> Result<Entry<'_>, KmsError> {
-        let Some(inner) = &self.0 else { return Ok(Entry(None)) };
+        let Some(inner) = &self.0 else { return Ok(Entry::none()) };
         let Inner { trail, refusals, .. } = &**inner;
         let place = match action.is_kill_switch() {
             true => trail.begin_regardless(),
@@ -105,7 +79,7 @@ impl Trail {
         record.request_id = Some(request_id.clone());
         record.principal = Some(Arc::clone(&caller.principal));
         record.source_address = caller.source_address;
-        Ok(Entry(Some(Box::new(Open { place, record, refusals }))))
+        Ok(Entry::begun(place, record, refusals))
     }
 
     fn trail(&self) -> Option<&AuditTrail> {
@@ -229,135 +203,6 @@ impl Trail {
     }
 }
 
-impl Entry<'_> {
-    #[inline]
-    fn note(&mut self, note: impl FnOnce(&mut AuditRecord)) {
-        if let Some(open) = &mut self.0 {
-            note(&mut open.record);
-        }
-    }
-
-    pub(super) fn subject(&mut self, subject: &Subject, identity: &Identity) {
-        self.note(|record| {
-            record.key = subject.key.map(|id| id.arn(identity));
-            record.store.clone_from(&subject.store);
-            for (name, value) in &subject.parameters {
-                record.parameters.insert(*name, value.clone());
-            }
-        });
-    }
-
-    pub(super) fn store(&mut self, store: Option<&StoreId>) {
-        self.note(|record| record.store = store.cloned());
-    }
-
-    /// Whether what is noted is written down anywhere.
-    pub(super) const fn is_written(&self) -> bool {
-        self.0.is_some()
-    }
-
-    /// The key that a call manages, and its store.
-    pub(super) fn found(&mut self, route: &Route) {
-        self.note(|record| {
-            record.key = Some(route.arn.clone());
-            record.store = Some(route.slot.id.clone());
-        });
-    }
-
-    pub(super) fn key(&mut self, key: &crate::key::KeyArn) {
-        self.note(|record| record.key = Some(key.clone()));
-    }
-
-    /// The key that is asked for, whether it is there or not.
-    #[inline]
-    pub(super) fn asked(&mut self, key: &KeyRef, identity: &Identity) {
-        self.note(|record| match key {
-            KeyRef::Id(id) if record.key.is_none() => record.key = Some(id.arn(identity)),
-            KeyRef::Id(id) => record.destination_key = Some(id.arn(identity)),
-            KeyRef::Alias(name) => record.parameters.insert("AliasName", name.to_string()),
-        });
-    }
-
-    /// The key that is used; of two the second is what is encrypted under.
-    #[inline]
-    pub(super) fn route(&mut self, route: &Route) {
-        self.note(|record| match &record.store {
-            None => {
-                record.key = Some(route.arn.clone());
-                record.store = Some(route.slot.id.clone());
-                record.cluster.clone_from(&route.slot.view().cluster);
-            }
-            Some(_) => record.destination_key = Some(route.arn.clone()),
-        });
-    }
-
-    #[inline]
-    pub(super) fn context(&mut self, context: &EncryptionContext) {
-        self.note(|record| record.encryption_context = Some(context.clone()));
-    }
-
-    pub(super) fn contexts(&mut self, source: &EncryptionContext, destination: &EncryptionContext) {
-        self.note(|record| {
-            record.encryption_context = Some(source.clone());
-            record.destination_encryption_context = Some(destination.clone());
-        });
-    }
-
-    #[inline]
-    pub(super) fn backing_key(&mut self, key: &BackingKeyId) {
-        // Of two, that of the key that is decrypted with: the other is of the store of the destination.
-        self.note(|record| {
-            if record.backing_key.is_none() {
-                record.backing_key = Some(key.clone());
-            }
-        });
-    }
-
-    /// Writes down soon what became of the call.
-    #[inline]
-    pub(super) fn enqueue<T>(mut self, result: &Result<T, KmsError>) {
-        if let Some(mut open) = self.0.take()
-            && open.end(result)
-        {
-            let Open { place, record, .. } = *open;
-            place.enqueue(record);
-        }
-    }
-
-    /// Writes down what became of the call, and gives it when that is durable.
-    pub(super) async fn write<T: Answer>(mut self, result: Result<T, KmsError>) -> Result<T, KmsError> {
-        if let Ok(answer) = &result {
-            answer.note(&mut self);
-        }
-        let Some(mut open) = self.0.take() else { return result };
-        if !open.end(&result) {
-            return result;
-        }
-        let Open { place, record, .. } = *open;
-        match place.write(record).await {
-            Ok(()) => result,
-            Err(error) => {
-                let message = match result {
-                    Ok(_) => "the call was carried out, but its line in the audit trail is not durable",
-                    Err(_) => "the call was refused, but its line in the audit trail is not durable",
-                };
-                let error = KmsError::new(Exception::KmsInternal, message).because(error);
-                error.audited();
-                Err(error)
-            }
-        }
-    }
-}
-
-impl Drop for Entry<'_> {
-    fn drop(&mut self) {
-        if let Some(open) = self.0.take() {
-            // A record says that its call was dropped, unless it is told otherwise.
-            open.place.enqueue(open.record);
-        }
-    }
-}
-
 /// Nothing has begun, which the trail has counted.
 #[cold]
 fn unwritable(error: AuditError) -> KmsError {
@@ -373,15 +218,5 @@ impl fmt::Debug for Inner {
             .field("trail", &self.trail)
             .field("refusals", &self.refusals)
             .finish_non_exhaustive()
-    }
-}
-
-fn outcome<T>(result: &Result<T, KmsError>) -> AuditOutcome {
-    match result {
-        Ok(_) => AuditOutcome::Succeeded,
-        Err(error) => AuditOutcome::Failed {
-            error: error.exception().as_str().into(),
-            message: error.message().to_owned().into(),
-        },
     }
 }

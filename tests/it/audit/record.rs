@@ -23,6 +23,7 @@ fn full() -> AuditRecord {
         .with_key(arn('a'))
         .with_encryption_context(context("blue"))
         .with_destination(arn('b'), context("red"))
+        .with_destination_store(StoreId::new("cks-0fedcba9876543210").unwrap())
         .with_store(StoreId::new("cks-1").unwrap())
         .with_backing_key(BackingKeyId::new("payroll").unwrap())
         .with_parameter("encryptionAlgorithm", "SYMMETRIC_DEFAULT")
@@ -48,6 +49,7 @@ fn every_member_has_the_name_that_cloudtrail_gives_it() {
         "keyArn": arn('a').as_str(),
         "destinationKeyArn": arn('b').as_str(),
         "customKeyStoreId": "cks-1",
+        "destinationCustomKeyStoreId": "cks-0fedcba9876543210",
         "xksKeyId": "payroll",
         "encryptionContext": {"tenant": "blue"},
         "destinationEncryptionContext": {"tenant": "red"},

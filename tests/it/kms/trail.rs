@@ -4,15 +4,18 @@ mod deletions;
 mod refusals;
 
 use custom_key_store::audit::{AuditTrail, OnFailure};
-use custom_key_store::backend::BackingKeyId;
 use custom_key_store::backend::software::KeyManager;
-use custom_key_store::kms::{Encrypt, Exception, KeyRef, Kms};
+use custom_key_store::backend::{BackingKeyId, Change, UriEndpoint, UriPath, VpcEndpointServiceName};
+use custom_key_store::kms::{CreateCustomKeyStore, Encrypt, Exception, KeyRef, Kms, ReEncrypt};
 use custom_key_store::{
     AliasName, ConnectionState, KeyState, NewKey, PageRequest, StoreName, TagKey, TagValue,
 };
 use serde_json::json;
 
-use super::support::{Kept, builder, connect, drive, exception, external, store_with_key, until};
+use super::support::{
+    Kept, builder, cloud_hsm, connect, credential, drive, exception, external, password, store_with_key,
+    until,
+};
 use crate::support::ledger;
 
 /// Runs a test on stores whose calls are written down, and refused while they cannot be.
@@ -147,6 +150,38 @@ fn every_line_about_a_key_names_its_store() {
         let line = kept.line();
         assert!(line.get("customKeyStoreId").is_none(), "{line}");
         assert!(line["keyArn"].as_str().unwrap().ends_with(&nobodys.to_string()));
+    });
+}
+
+#[test]
+fn where_there_are_two_stores_both_are_named_and_of_a_secret_that_it_changed() {
+    run(|kms, manager, kept, _| async move {
+        let (store, key) = store_with_key(&kms, &manager, "payroll").await;
+        let (other, to) = store_with_key(&kms, &manager, "other").await;
+        let by_id = KeyRef::from(key.key_id);
+        let sealed = kms.encrypt(&Encrypt::new(&by_id, b"attack at dawn")).await.unwrap();
+        kept.new_lines();
+        let to_id = KeyRef::from(to.key_id);
+        kms.re_encrypt(&ReEncrypt::new(sealed.ciphertext.as_bytes(), &to_id)).await.unwrap();
+        let line = kept.line();
+        assert_eq!(line["customKeyStoreId"], store.as_str(), "{line}");
+        assert_eq!(line["destinationCustomKeyStoreId"], other.as_str(), "{line}");
+        assert_eq!(line["destinationKeyArn"], to.arn.to_string(), "{line}");
+
+        let cluster = kms.create_custom_key_store(cloud_hsm("root", "abcdefghij2")).await.unwrap();
+        kept.new_lines();
+        kms.update_custom_key_store(&cluster, Change::new().password(password())).await.unwrap();
+        let line = kept.line();
+        assert_eq!(line["requestParameters"], json!({ "KeyStorePassword": "(hidden)" }));
+
+        let service = VpcEndpointServiceName::new("com.amazonaws.vpce.us-east-1.vpce-svc-example").unwrap();
+        let (name, path) = (StoreName::new("service").unwrap(), UriPath::new("/s/kms/xks/v1").unwrap());
+        let endpoint = UriEndpoint::new("https://inside.example.com").unwrap();
+        let new = CreateCustomKeyStore::external(name, endpoint, path, credential());
+        let new = new.through_vpc_endpoint_service(service.clone(), None);
+        kms.create_custom_key_store(new).await.unwrap();
+        let asked = &kept.line()["requestParameters"];
+        assert_eq!(asked["XksProxyVpcEndpointServiceName"], service.as_str(), "{asked}");
     });
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use custom_key_store::api::{KmsApi, RateLimit};
-use custom_key_store::audit::{AuditTrail, OnFailure};
+use custom_key_store::audit::{AuditError, AuditRecord, AuditSink, AuditTrail, OnFailure};
 use custom_key_store::kms::{Rule, Rules};
 use serde_json::{Value, json};
 
@@ -210,4 +210,45 @@ async fn a_known_caller_cannot_fill_the_trail_with_requests_that_make_no_sense()
     assert_eq!((&line["principal"], &line["serviceEventDetails"]["calls"]), (&json!(PRINCIPAL), &json!(7)));
     let by_error = json!({ "AccessDeniedException": 4, "ValidationException": 3 });
     assert_eq!(line["serviceEventDetails"]["byError"], by_error);
+}
+
+/// A trail whose sink panics at whatever comes, as an application's own may.
+#[derive(Debug)]
+struct Panics;
+
+#[async_trait::async_trait]
+impl AuditSink for Panics {
+    fn reserve(&self, _: OnFailure) -> Result<(), AuditError> {
+        Ok(())
+    }
+
+    fn release(&self) {}
+
+    fn enqueue(&self, record: AuditRecord) -> Result<(), AuditError> {
+        assert!(record.principal.as_deref() != Some(PRINCIPAL), "a panic of the application's");
+        Ok(())
+    }
+
+    async fn write(&self, record: AuditRecord) -> Result<(), AuditError> {
+        self.enqueue(record)
+    }
+
+    async fn flush(&self) -> Result<(), AuditError> {
+        Ok(())
+    }
+
+    async fn close(&self) -> Result<(), AuditError> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_trail_that_panics_costs_no_answer() {
+    let trail = AuditTrail::new(Panics, OnFailure::Refuse);
+    let rig = Rig::unsealed(|kms| kms.audit(trail), |kms| KmsApi::builder(kms, callers())).await;
+    assert_eq!(rig.refused("Encrypt", &json!({})).await.0, "ValidationException");
+    assert_eq!(
+        rig.refused("DisableKey", &json!({ "KeyId": rig.key.key_id })).await.0,
+        "KMSInternalException"
+    );
 }

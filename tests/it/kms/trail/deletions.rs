@@ -20,7 +20,9 @@ use crate::support::identity;
 
 /// What is to go wrong.
 #[derive(Debug, Default)]
-struct Flaws {
+pub(super) struct Flaws {
+    /// What is asked for is never found.
+    pub(super) reads: AtomicBool,
     /// The second question which keys of a store are due is not answered.
     second_question: AtomicBool,
     asked: AtomicUsize,
@@ -30,11 +32,14 @@ struct Flaws {
 }
 
 #[derive(Debug)]
-struct Flawed(MemoryCatalog, Arc<Flaws>);
+pub(super) struct Flawed(pub(super) MemoryCatalog, pub(super) Arc<Flaws>);
 
 #[async_trait]
 impl Catalog for Flawed {
     async fn read(&self, table: Table, id: &str) -> Result<Option<Row>, CatalogError> {
+        if self.1.reads.load(Ordering::SeqCst) {
+            return std::future::pending().await;
+        }
         self.0.read(table, id).await
     }
 

@@ -1,17 +1,22 @@
 //! Refusals that cost nothing: whoever has no right to anything cannot fill the audit trail.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use custom_key_store::audit::{AuditTrail, OnFailure};
 use custom_key_store::backend::software::KeyManager;
+use custom_key_store::catalog::{Ledger, MemoryCatalog};
 use custom_key_store::clock::ManualClock;
 use custom_key_store::kms::{Encrypt, Exception, Kms, KmsBuilder, Rule, Rules};
-use custom_key_store::{Caller, KeyId, PageRequest, RateLimit};
+use custom_key_store::{Caller, KeyId, PageRequest, RateLimit, SealingKey};
+use futures::FutureExt as _;
 use serde_json::{Value, json};
 
+use super::deletions::{Flawed, Flaws};
 use crate::kms::support::{Kept, builder, drive, exception, store_with_key, turn};
-use crate::support::ledger;
+use crate::support::{identity, ledger};
 
 const STRANGER: &str = "arn:aws:iam::111122223333:role/stranger";
 const OTHER: &str = "arn:aws:iam::111122223333:role/other";
@@ -166,6 +171,37 @@ fn what_was_counted_is_said_at_the_end_and_when_there_is_room() {
             assert_eq!(counts[0]["serviceEventDetails"]["calls"], 2);
         },
     );
+}
+
+#[test]
+fn calls_that_are_dropped_before_they_are_judged_are_bounded_too() {
+    let (clock, kept, flaws) = (ManualClock::new(), Kept::default(), Arc::new(Flaws::default()));
+    let manager = KeyManager::builder().clock(clock.clone()).build();
+    let trail = AuditTrail::new(kept.clone(), OnFailure::Refuse);
+    futures::executor::block_on(async {
+        let catalog = Flawed(MemoryCatalog::new(), Arc::clone(&flaws));
+        let ledger = Ledger::create(catalog, &SealingKey::generate(), identity()).await.unwrap();
+        let rules = Rules::new(vec![Rule::allow(["arn:aws:iam::111122223333:root"], ["*"]).unwrap()]);
+        let three = RateLimit::per_second(NonZeroU32::new(3).unwrap());
+        let opening = builder(&ledger, &manager).clock(clock.clone()).audit(trail.clone()).authorizer(rules);
+        let (kms, driver) = opening.audit_refusals(three).open().await.unwrap();
+        let rig = Rig { kms, manager, kept, trail, clock };
+        drive(driver, async {
+            flaws.reads.store(true, Ordering::SeqCst);
+            let key = KeyId::new("12345678-1234-1234-1234-123456789012").unwrap().into();
+            let stranger = rig.kms.on_behalf_of(Caller::new(STRANGER));
+            for _ in 0..5 {
+                assert!(stranger.describe_key(&key).now_or_never().is_none());
+                assert!(stranger.encrypt(&Encrypt::new(&key, b"attack at dawn")).now_or_never().is_none());
+            }
+            rig.a_minute_later().await;
+            let (lines, counts) = rig.lines_and_counts();
+            assert_eq!(lines.len(), 3);
+            assert!(lines.iter().all(|line| line["outcome"] == "Dropped"), "{lines:?}");
+            assert_eq!(counts[0]["serviceEventDetails"]["byError"], json!({ "Dropped": 7 }));
+        })
+        .await;
+    });
 }
 
 #[test]

@@ -1,0 +1,216 @@
+//! What will be written down of one call.
+
+use crate::audit::{AuditEntry, AuditOutcome, AuditRecord};
+use crate::backend::BackingKeyId;
+use crate::crypto::EncryptionContext;
+use crate::identity::Identity;
+use crate::kms::call::{Answer, Subject};
+use crate::kms::error::KmsError;
+use crate::kms::exception::Exception;
+use crate::kms::key_ref::KeyRef;
+use crate::kms::refusals::Refusals;
+use crate::kms::shared::Route;
+use crate::store_id::StoreId;
+
+/// What will be written down of a call. Nothing, if there is no trail. Dropped without an end, it is written down that the
+/// caller went away.
+pub(in crate::kms) struct Entry<'t>(Option<Box<Open<'t>>>);
+
+struct Open<'t> {
+    place: AuditEntry<'t>,
+    record: AuditRecord,
+    refusals: &'t Refusals,
+    /// Whether it may have done anything: dropped before, it costs its caller nothing.
+    is_admitted: bool,
+}
+
+impl Open<'_> {
+    /// Whether a call that was dropped is to be a line.
+    fn is_dropped_line(&self) -> bool {
+        match &self.record.principal {
+            Some(principal) if !self.is_admitted => {
+                self.refusals.is_line(principal, "Dropped", self.record.time)
+            }
+            _ => true,
+        }
+    }
+
+    /// Says how it ended. Whether that is to be a line.
+    fn end<T>(&mut self, result: &Result<T, KmsError>) -> bool {
+        self.record.outcome = outcome(result);
+        let Err(error) = result else { return true };
+        error.audited();
+        let exception = error.exception();
+        match &self.record.principal {
+            Some(principal) if matches!(exception, Exception::AccessDenied | Exception::Throttling) => {
+                self.refusals.is_line(principal, exception.as_str(), self.record.time)
+            }
+            _ => true,
+        }
+    }
+}
+
+impl<'t> Entry<'t> {
+    pub(super) const fn none() -> Self {
+        Self(None)
+    }
+
+    pub(super) fn begun(place: AuditEntry<'t>, record: AuditRecord, refusals: &'t Refusals) -> Self {
+        Self(Some(Box::new(Open { place, record, refusals, is_admitted: false })))
+    }
+}
+
+impl Entry<'_> {
+    #[inline]
+    fn note(&mut self, note: impl FnOnce(&mut AuditRecord)) {
+        if let Some(open) = &mut self.0 {
+            note(&mut open.record);
+        }
+    }
+
+    pub(in crate::kms) fn subject(&mut self, subject: &Subject, identity: &Identity) {
+        self.note(|record| {
+            record.key = subject.key.map(|id| id.arn(identity));
+            record.store.clone_from(&subject.store);
+            for (name, value) in &subject.parameters {
+                record.parameters.insert(*name, value.clone());
+            }
+        });
+    }
+
+    pub(in crate::kms) fn store(&mut self, store: Option<&StoreId>) {
+        self.note(|record| record.store = store.cloned());
+    }
+
+    /// The caller may do it: from here on it can take effect.
+    #[inline]
+    pub(in crate::kms) fn admitted(&mut self) {
+        if let Some(open) = &mut self.0 {
+            open.is_admitted = true;
+        }
+    }
+
+    /// Whether what is noted is written down anywhere.
+    pub(in crate::kms) const fn is_written(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// The key that a call manages, and its store.
+    pub(in crate::kms) fn found(&mut self, route: &Route) {
+        self.note(|record| {
+            record.key = Some(route.arn.clone());
+            record.store = Some(route.slot.id.clone());
+        });
+    }
+
+    pub(in crate::kms) fn key(&mut self, key: &crate::key::KeyArn) {
+        self.note(|record| record.key = Some(key.clone()));
+    }
+
+    /// The key that is asked for, whether it is there or not.
+    #[inline]
+    pub(in crate::kms) fn asked(&mut self, key: &KeyRef, identity: &Identity) {
+        self.note(|record| match key {
+            KeyRef::Id(id) if record.key.is_none() => record.key = Some(id.arn(identity)),
+            KeyRef::Id(id) => record.destination_key = Some(id.arn(identity)),
+            KeyRef::Alias(name) => record.parameters.insert("AliasName", name.to_string()),
+        });
+    }
+
+    /// The key that is used; of two the second is what is encrypted under.
+    #[inline]
+    pub(in crate::kms) fn route(&mut self, route: &Route) {
+        self.note(|record| match &record.store {
+            None => {
+                record.key = Some(route.arn.clone());
+                record.store = Some(route.slot.id.clone());
+                record.cluster.clone_from(&route.slot.view().cluster);
+            }
+            Some(_) => {
+                record.destination_key = Some(route.arn.clone());
+                record.destination_store = Some(route.slot.id.clone());
+            }
+        });
+    }
+
+    #[inline]
+    pub(in crate::kms) fn context(&mut self, context: &EncryptionContext) {
+        self.note(|record| record.encryption_context = Some(context.clone()));
+    }
+
+    pub(in crate::kms) fn contexts(&mut self, source: &EncryptionContext, destination: &EncryptionContext) {
+        self.note(|record| {
+            record.encryption_context = Some(source.clone());
+            record.destination_encryption_context = Some(destination.clone());
+        });
+    }
+
+    #[inline]
+    pub(in crate::kms) fn backing_key(&mut self, key: &BackingKeyId) {
+        // Of two, that of the key that is decrypted with: the other is of the store of the destination.
+        self.note(|record| {
+            if record.backing_key.is_none() {
+                record.backing_key = Some(key.clone());
+            }
+        });
+    }
+
+    /// Writes down soon what became of the call.
+    #[inline]
+    pub(in crate::kms) fn enqueue<T>(mut self, result: &Result<T, KmsError>) {
+        if let Some(mut open) = self.0.take()
+            && open.end(result)
+        {
+            let Open { place, record, .. } = *open;
+            place.enqueue(record);
+        }
+    }
+
+    /// Writes down what became of the call, and gives it when that is durable.
+    pub(in crate::kms) async fn write<T: Answer>(
+        mut self,
+        result: Result<T, KmsError>,
+    ) -> Result<T, KmsError> {
+        if let Ok(answer) = &result {
+            answer.note(&mut self);
+        }
+        let Some(mut open) = self.0.take() else { return result };
+        if !open.end(&result) {
+            return result;
+        }
+        let Open { place, record, .. } = *open;
+        match place.write(record).await {
+            Ok(()) => result,
+            Err(error) => {
+                let message = match result {
+                    Ok(_) => "the call was carried out, but its line in the audit trail is not durable",
+                    Err(_) => "the call was refused, but its line in the audit trail is not durable",
+                };
+                let error = KmsError::new(Exception::KmsInternal, message).because(error);
+                error.audited();
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Drop for Entry<'_> {
+    fn drop(&mut self) {
+        if let Some(open) = self.0.take()
+            && open.is_dropped_line()
+        {
+            // A record says that its call was dropped, unless it is told otherwise.
+            open.place.enqueue(open.record);
+        }
+    }
+}
+
+fn outcome<T>(result: &Result<T, KmsError>) -> AuditOutcome {
+    match result {
+        Ok(_) => AuditOutcome::Succeeded,
+        Err(error) => AuditOutcome::Failed {
+            error: error.exception().as_str().into(),
+            message: error.message().to_owned().into(),
+        },
+    }
+}
