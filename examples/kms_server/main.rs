@@ -94,7 +94,7 @@ use custom_key_store::RateLimit;
 use custom_key_store::api::{KmsApi, ServeOptions, ServerCertificate, TlsOptions, serve};
 use custom_key_store::audit::{AuditLog, AuditTrail, OnFailure};
 use custom_key_store::catalog::Ledger;
-use custom_key_store::kms::{ConnectionEvent, ConnectionEvents, Driver, Kms};
+use custom_key_store::kms::{Authorizer as _, ConnectionEvent, ConnectionEvents, Driver, Kms};
 use flags::{Flags, HELP};
 use futures::StreamExt as _;
 use made::Made;
@@ -205,6 +205,10 @@ async fn served(
 }
 
 async fn open(ledger: &Ledger, settings: &mut Settings) -> Result<(Kms, Driver), Box<dyn Error>> {
+    if let Some(rules) = &settings.rules {
+        // Before there is an audit log, which would be left behind.
+        rules.check(ledger.identity()).map_err(|error| format!("[[rules]]: {error}"))?;
+    }
     let backends = backends::backends(settings, ledger.identity())?;
     let mut builder = Kms::builder(ledger.clone(), backends);
     if let Some(rules) = settings.rules.take() {

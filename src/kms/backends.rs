@@ -89,7 +89,8 @@ pub enum Refusal {
     /// The endpoint is none that may be dialled from here (AWS: `XksProxyUriUnreachableException`).
     #[error("the endpoint cannot be reached from here: {0}")]
     Unreachable(String),
-    /// No key manager of this kind can be had here (AWS: `UnsupportedOperationException`).
+    /// No key manager of this kind can be had here (AWS: `UnsupportedOperationException` of a key; for a custom key store,
+    /// which has no such one, `ValidationException`).
     #[error("such a custom key store is not supported here: {0}")]
     Unsupported(String),
     /// Looking took too long (AWS: `KMSInternalException`).

@@ -85,6 +85,12 @@ fn a_start_that_is_refused_leaves_nothing_behind() {
     file("callers.toml", &callers);
     file("audit.toml", "audit_log = 'nowhere/audit.jsonl'");
     file(
+        "rules.toml",
+        "folder = 'new/data'\naudit_log = 'new/data/audit.jsonl'\n[[rules]]\nprincipals = ['*']\nactions = ['*']\n\
+         [[rules]]\nprincipals = ['*']\nactions = ['*']\nkeys = ['arn:aws:kms:us-east-1:999999999999:key/*']",
+    );
+    file("action.toml", "[[rules]]\nprincipals = ['*']\nactions = ['ReEncrypt']");
+    file(
         "cluster.toml",
         "[[cluster]]\nid = 'cluster-mainhsmroom'\nlibrary = 'no.so'\ntoken = 't'\ntrust_anchor = 'gone'",
     );
@@ -108,6 +114,12 @@ fn a_start_that_is_refused_leaves_nothing_behind() {
         (server, &["--listen", "127.0.0.1:0", "--config", "callers.toml"], "no.credentials"),
         (server, &["--listen", "127.0.0.1:0", "--config", "audit.toml"], "nowhere/audit.jsonl"),
         (server, &["--listen", "127.0.0.1:0", "--config", "cluster.toml"], "gone"),
+        (server, &["--listen", "127.0.0.1:0", "--config", "rules.toml"], "[[rules]]: rule 2: the rule names"),
+        (
+            server,
+            &["--config", "action.toml"],
+            "rule 1: the rule names ReEncrypt, which is no action of AWS's",
+        ),
         (server, &["--verify"], "there is no catalogue"),
         (proxy, &["--config", "gone.toml"], "gone.toml"),
         (proxy, &["--listen", &taken, "--folder", "new/data"], "--listen"),
