@@ -45,6 +45,7 @@ where
             record.route(route);
             if head.method != Method::POST {
                 record.refused(StatusCode::METHOD_NOT_ALLOWED);
+                shared.bodies.discard(body, &*shared.clock).await;
                 return answer::method_not_allowed("POST");
             }
             Ok((tenant, route))
@@ -53,7 +54,11 @@ where
     };
     let outcome = match routed {
         Ok((tenant, route)) => serve(shared, &tenant, route, &head, body, &mut record).await,
-        Err(failure) => Err(failure),
+        Err(failure) => {
+            // Whoever is sending his body still has to hear it.
+            let is_whole = shared.bodies.discard(body, &*shared.clock).await;
+            Err(if is_whole { failure } else { hanging_up(failure) })
+        }
     };
     match outcome {
         Ok(body) => {

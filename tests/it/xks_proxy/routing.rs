@@ -1,6 +1,7 @@
 //! Path, method, length: what is judged before anybody has authenticated.
 
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use custom_key_store::backend::{UriEndpoint, UriPath};
 use custom_key_store::xks::proxy::{KeyGrant, Proxy, RateLimit, ServeOptions, SetupError};
@@ -8,7 +9,7 @@ use tokio::io::AsyncWriteExt as _;
 
 use super::support::{
     Call, KEY, OTHER_PATH, PATH, Rig, builder, connection, credential, decrypt_body, describe_body,
-    encrypt_body, health_body, key_id, unbase64, verified,
+    encrypt_body, health_body, key_id, unbase64, until, verified,
 };
 
 fn unsigned(method: &str, path: &str) -> String {
@@ -68,6 +69,36 @@ async fn what_is_no_path_of_the_protocol_is_404() {
         .send(&Call::on_key("metadata", "...", &describe_body()))
         .await
         .is_error(404, "KeyNotFoundException");
+}
+
+/// As by clients that send it by a call of its own.
+#[tokio::test]
+async fn whoever_is_refused_by_path_or_method_hears_it_though_the_body_comes_later() {
+    let rig = Rig::new().await;
+    let mut client = rig.client().await;
+    let head = |method: &str, path: &str, length: usize| {
+        format!("{method} {path} HTTP/1.1\r\nhost: xks.example.com\r\ncontent-length: {length}\r\n\r\n")
+    };
+    let health = format!("{PATH}/health");
+    for (method, path, status) in [("POST", "/wrong/kms/xks/v1/health", 404), ("PUT", &*health, 405)] {
+        for _ in 0..2 {
+            client.0.write_all(head(method, path, 2).as_bytes()).await.unwrap();
+            // The server has seen what it is, and waits.
+            until(|| rig.clock.sleepers() == 1).await;
+            assert_eq!(client.send_bytes(b"{}").await.status, status);
+        }
+    }
+    // Not without end, and not for what is long.
+    let mut late = rig.client().await;
+    late.0.write_all(head("POST", "/wrong/kms/xks/v1/health", 2).as_bytes()).await.unwrap();
+    until(|| rig.clock.sleepers() == 1).await;
+    rig.clock.advance(Duration::from_secs(1));
+    let mut long = rig.client().await;
+    long.0.write_all(head("POST", "/wrong/kms/xks/v1/health", 64 * 1024 + 1).as_bytes()).await.unwrap();
+    for mut client in [late, long] {
+        client.receive().await.is_error(404, "InvalidUriPathException");
+        client.closed().await;
+    }
 }
 
 /// XKS-P-156: without authentication, and not the health of the protocol.
@@ -145,7 +176,7 @@ async fn a_peer_has_a_limit_before_authentication() {
     for _ in 0..3 {
         assert_eq!(rig.client().await.send_bytes(unsigned("GET", "/ping").as_bytes()).await.status, 200);
     }
-    rig.clock.advance(std::time::Duration::from_millis(500));
+    rig.clock.advance(Duration::from_millis(500));
     rig.send(&Call::new("health", &health_body())).await.ok();
 }
 
