@@ -20,7 +20,8 @@
 //! # catalog = "kms-data/catalog.sqlite"
 //! # sealing_key = "kms-data/sealing.key"   # made when there is neither it nor a catalogue; keep it elsewhere
 //! # audit_log = "kms-data/audit.jsonl"  # absent: none
-//! # serve_without_audit = false         # boolean: whether to go on when its medium is full or fails; or else calls are refused
+//! # serve_without_audit = false         # boolean: whether to go on when its medium is full or fails; or else calls are
+//! #                                     # refused, but for DisconnectCustomKeyStore and DisableKey
 //! # software = ["usable"]               # for tests: a key manager in memory, with these external keys, serves every store that
 //! #                                     # nothing below knows; absent: such stores are refused
 //!

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use custom_key_store::audit::{
     self, AuditErrorKind as Kind, AuditFindingKind as Finding, AuditLog, AuditSink as _,
 };
-use custom_key_store::catalog::{Catalog, Edit, MemoryCatalog, Table};
+use custom_key_store::catalog::{Catalog, Edit, Ledger, MemoryCatalog, Table};
 use futures::executor::block_on;
 
 use super::opening::{Twice, ends, twice};
-use super::support::{copy_of, ledger_on, prompt, write};
+use super::support::{copy_of, ledger_on, prompt, sealer, write};
 
 #[test]
 fn a_log_that_is_begun_anew_says_why_and_keeps_what_was_there() {
@@ -77,9 +77,9 @@ fn an_end_that_somebody_else_wrote_is_refused() {
         assert_eq!(audit::verify(&ledger, [place.log()]).await.unwrap_err().kind(), Kind::Altered);
         assert!(fs::read(place.log()).unwrap() == cut, "it is left as it is");
         // Nor is that forgotten with another sealer.
-        ledger.reseal(&custom_key_store::SealingKey::from_bytes(&[8; 32])).await.unwrap();
-        let sealer = custom_key_store::SealingKey::from_bytes(&[8; 32]);
-        let ledger = custom_key_store::catalog::Ledger::open(catalog, &sealer).await.unwrap();
+        let another = custom_key_store::SealingKey::from_bytes(&[8; 32]);
+        ledger.reseal(&another).await.unwrap();
+        let ledger = Ledger::open(catalog, &another).await.unwrap();
         assert_eq!(prompt(&ledger).open(place.log()).await.unwrap_err().kind(), Kind::Altered);
         // Somebody who has looked at it begins anew, with the first line, and it goes on as any other.
         let log = prompt(&ledger).begin_anew().open(place.log()).await.unwrap();
@@ -156,5 +156,21 @@ fn a_log_that_was_begun_anew_or_moved_elsewhere_is_verified_from_there() {
         ));
         let report = audit::verify_end(&ledger, [] as [&std::path::Path; 0]).await.unwrap();
         assert!(!report.is_intact());
+    });
+}
+
+#[test]
+fn that_there_is_a_log_is_known_of_a_ledger_that_is_restored() {
+    block_on(async {
+        let Twice { place, second, .. } = twice().await;
+        let mut backup = Vec::new();
+        ledger_on(second.0).await.backup(&mut backup).await.unwrap();
+        let catalog = Arc::new(MemoryCatalog::new());
+        let restored = Ledger::restore(Arc::clone(&catalog), &sealer(), &mut &backup[..]).await.unwrap();
+        assert!(audit::verify(&restored, [place.log()]).await.unwrap().is_intact());
+        let rows = catalog.list(Table::Audit, None, None, 9).await.unwrap();
+        catalog.commit(rows.iter().map(Edit::delete).collect()).await.unwrap();
+        assert_eq!(audit::verify(&restored, [place.log()]).await.unwrap_err().kind(), Kind::Altered);
+        assert_eq!(prompt(&restored).open(place.log()).await.unwrap_err().kind(), Kind::Altered);
     });
 }
