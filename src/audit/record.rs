@@ -30,7 +30,8 @@ wire_enum! {
     /// How the record of an operation is kept.
     #[non_exhaustive]
     AuditCategory, field: "eventCategory" {
-        /// Operations on stores and keys, all that change something included: durable before they are answered.
+        /// Operations on stores and keys, all that change something included: durable before they are answered. Those that an
+        /// endpoint refuses before they are calls are so soon after.
         Management = "Management",
         /// Uses of keys, of which there are many: durable soon after.
         Cryptographic = "Cryptographic",
