@@ -31,6 +31,8 @@ pub(super) struct Subject {
     /// Whether it names something by an alias or a name: what that is, and whether the caller may do this to it, shows when
     /// it is looked up.
     is_judged_later: bool,
+    /// What the caller has to be allowed besides, of the same.
+    also: Option<Permission>,
     /// What else was asked, none of it secret, by AWS's names.
     pub(super) parameters: Vec<(&'static str, AuditValue)>,
 }
@@ -87,6 +89,12 @@ impl Subject {
     /// Of what a key is for only how long it is: the text may be long, and says nothing that decides anything.
     pub(super) fn description(self, text: &KeyText) -> Self {
         self.value("DescriptionLength", count(text.as_str().chars().count()))
+    }
+
+    /// Takes this permission too.
+    pub(super) fn also(mut self, permission: impl Into<Permission>) -> Self {
+        self.also = Some(permission.into());
+        self
     }
 
     /// Tags are for everybody to see, as AWS has it. As many as a key can have.
@@ -253,14 +261,18 @@ impl Kms {
         if subject.is_judged_later || (self.shared.authorizer.is_none() && !entry.is_written()) {
             return Ok(());
         }
-        let Some(id) = &subject.key else { return self.authorize(action, None, subject.store.as_ref()) };
+        let all = |key: Option<&KeyArn>, store: Option<&StoreId>| {
+            let mut permissions = [Some(action.into()), subject.also].into_iter().flatten();
+            permissions.try_for_each(|permission: Permission| self.authorize(permission, key, store))
+        };
+        let Some(id) = &subject.key else { return all(None, subject.store.as_ref()) };
         match self.shared.route(id).await {
             Ok(route) => {
                 entry.found(&route);
-                self.authorize(action, Some(&route.arn), Some(&route.slot.id))
+                all(Some(&route.arn), Some(&route.slot.id))
             }
             // Who may not know what is there does not learn what is not.
-            Err(error) => self.authorize(action, None, None).and(Err(error)),
+            Err(error) => all(None, None).and(Err(error)),
         }
     }
 

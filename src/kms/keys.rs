@@ -58,7 +58,7 @@ macro_rules! while_it_moves {
 /// Every method answers [`KmsError`], by the names that AWS documents. Those that change something go on when they are
 /// dropped, as long as there is a driver; the others may be dropped at will.
 impl Kms {
-    /// `CreateKey` in a custom key store.
+    /// `CreateKey` in a custom key store. With tags it takes the permission `TagResource` too, as AWS has it.
     ///
     /// # Errors
     ///
@@ -78,7 +78,7 @@ impl Kms {
             subject = subject.description(description);
         }
         if !tags.is_empty() {
-            subject = subject.tags(tags);
+            subject = subject.tags(tags).also(Action::TagResource);
         }
         let (store, new) = (store.clone(), new.clone());
         self.manage(Action::CreateKey, subject, |kms| kms.create(store, new)).await
@@ -221,7 +221,7 @@ impl Kms {
         on_key!(self, Action::CancelKeyDeletion, Subject::key(key), |keys, key| keys.cancel_deletion(&key))
     }
 
-    /// `CreateAlias`.
+    /// `CreateAlias`. It takes one permission, on the key: rules name no aliases, on which AWS asks for another.
     ///
     /// # Errors
     ///

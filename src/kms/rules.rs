@@ -23,8 +23,9 @@ use crate::store_id::StoreId;
 /// Asked for every call, before it is carried out; so it must answer at once. Without one, everybody may do everything. A call
 /// that concerns two keys is asked about twice: `ReEncrypt` as AWS has it, with the [permission](Permission) `ReEncryptFrom` of
 /// the key that the ciphertext is under and `ReEncryptTo` of the one that it is to be under; `UpdateAlias` of the key that the
-/// alias stands for and of the one that it is to stand for. If it panics, the call is refused with `KMSInternalException`.
-/// [`Rules`] are one.
+/// alias stands for and of the one that it is to stand for. So is `CreateKey` with tags: of the store, first as it is and then
+/// as a `TagResource` about a key that is not there yet. About aliases themselves nobody is asked, where AWS asks about alias
+/// and key. If it panics, the call is refused with `KMSInternalException`. [`Rules`] are one.
 pub trait Authorizer: fmt::Debug + Send + Sync + 'static {
     /// Whether this call may be carried out.
     fn authorize(&self, request: &AuthorizationRequest<'_>) -> Decision;
@@ -47,7 +48,7 @@ pub trait Authorizer: fmt::Debug + Send + Sync + 'static {
 pub struct AuthorizationRequest<'a> {
     /// Who calls.
     pub principal: &'a str,
-    /// What is called.
+    /// What is called; of `CreateKey` with tags, when it is asked about a second time, `TagResource`.
     pub action: Action,
     /// What of it: the same, but for `ReEncrypt`.
     pub permission: Permission,

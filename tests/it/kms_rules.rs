@@ -8,7 +8,9 @@ use custom_key_store::kms::{
     Action, AuthorizationRequest, Authorizer, Decision, Decrypt, Encrypt, Exception, InvalidRule,
     InvalidRules, KeyRef, Kms, Permission, ReEncrypt, Rule, Rules,
 };
-use custom_key_store::{AliasName, Caller, KeyId, KeyMetadata, NewKey, PageRequest, StoreId};
+use custom_key_store::{
+    AliasName, Caller, KeyId, KeyMetadata, NewKey, PageRequest, StoreId, TagKey, TagValue,
+};
 
 use crate::kms::support::{builder, drive, exception, external, store_with_key};
 use crate::support::ledger;
@@ -266,6 +268,50 @@ fn re_encrypting_takes_one_permission_on_the_key_it_is_from_and_another_on_the_k
             .await;
         }
     });
+}
+
+/// As AWS has it: tags decide who may do what, elsewhere.
+#[test]
+fn a_key_with_tags_is_made_by_whoever_may_tag_keys_that_are_not_there_yet() {
+    let id = "1234abcd-12ab-34cd-56ef-1234567890ab";
+    let allow = |actions: &[&str]| Rule::allow([PAYROLL], actions).unwrap();
+    let deny = |action: &str| Rule::deny([PAYROLL], [action]).unwrap();
+    for (rules, may, may_tag) in [
+        (vec![allow(&["CreateKey"])], true, false),
+        (vec![allow(&["TagResource"])], false, false),
+        (vec![allow(&["CreateKey", "kms:TagResource"])], true, true),
+        (vec![allow(&["CreateKey"]), allow(&["TagResource"]).stores(["cks-*"]).unwrap()], true, true),
+        (vec![allow(&["CreateKey"]), allow(&["TagResource"]).stores(["other-*"]).unwrap()], true, false),
+        // Not by a rule about keys that there are.
+        (vec![allow(&["CreateKey"]), allow(&["TagResource"]).keys(["*"]).unwrap()], true, false),
+        (vec![allow(&["*"]), deny("TagResource").keys([id]).unwrap()], true, true),
+        (vec![allow(&["*"]), deny("TagResource")], true, false),
+        (vec![allow(&["*"]), deny("CreateKey")], false, false),
+    ] {
+        let shown = format!("{rules:?}");
+        run(rules, |kms, manager| async move {
+            let (store, _) = store_with_key(&kms, &manager, "rules").await;
+            for (name, is_allowed) in [("plain", may), ("tagged", may_tag)] {
+                let backing = BackingKeyId::new(name).unwrap();
+                manager.create_key(backing.clone());
+                let mut new = NewKey::external(backing);
+                if name == "tagged" {
+                    new = new.tag(TagKey::new("team").unwrap(), TagValue::new("pay").unwrap());
+                }
+                match payroll(&kms).create_key(&store, &new).await {
+                    Ok(_) => assert!(is_allowed, "{name}: {shown}"),
+                    Err(error) => {
+                        assert!(!is_allowed, "{name}: {shown}");
+                        assert_eq!(error.exception(), Exception::AccessDenied);
+                        let missing = if may { "kms:TagResource on" } else { "kms:CreateKey on" };
+                        assert!(error.message().contains(missing), "{error}");
+                        // Nothing was made, which would have taken the external key.
+                        kms.create_key(&store, &new).await.unwrap();
+                    }
+                }
+            }
+        });
+    }
 }
 
 #[test]

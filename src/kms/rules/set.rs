@@ -21,6 +21,11 @@ use crate::kms::Action;
 /// moved. A rule that names keys or stores is about calls that concern one of them alone: to list all keys or all stores, or to
 /// create a store, takes a rule that names none.
 ///
+/// To create a key with tags takes `CreateKey` and `TagResource`, both by rules that name no keys, since it is not one yet;
+/// they may name its store. What is done with an alias takes its permission on the key that it stands for, for `UpdateAlias`
+/// on both keys; AWS asks for it on the alias as well, which no rule can name, so that whoever may `CreateAlias` on a key
+/// may choose any name that is free.
+///
 /// What can never match is an error that says which rule it is and what to write: most when they are read, and ARNs of another
 /// partition, Region or account when a [`Kms`](crate::kms::Kms) is opened ([`check`](Authorizer::check)).
 ///
