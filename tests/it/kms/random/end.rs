@@ -38,6 +38,11 @@ impl Harness {
             let Self { world, known, .. } = self;
             world.rest(|world| known.note(world));
         }
+        if self.world.is_durable() {
+            // Whose waking was under way on another thread while somebody else of the same work was polled.
+            let Self { world, known, .. } = self;
+            world.rest(|world| known.note(world));
+        }
         self.check();
         self.known.exorcise(&self.world);
         let trouble = self.known.is_trouble(&self.world, met);

@@ -91,12 +91,9 @@ impl World {
         panic!("it is polled again and again");
     }
 
-    /// Looks at something, while the catalogue behaves and nobody else is polled; but for the driver, if there is a file, to
-    /// which one after the other has access.
+    /// Looks at something, while the catalogue behaves and nobody else is polled.
     pub(super) fn look<T>(&mut self, future: impl Future<Output = T> + Send + 'static) -> T {
         self.catalogue.compose(true);
-        let driver = self.process.as_ref().and_then(|process| process.driver.as_ref());
-        let driven = self.is_durable() && driver.is_some_and(Task::has_begun);
         let mut task = Task::new(future);
         let seen = loop {
             if task.is_woken() {
@@ -104,8 +101,7 @@ impl World {
                     break seen;
                 }
             } else {
-                let waits = (driven && self.poll_driver()) || self.wait_for_others();
-                assert!(waits, "a look that waits for somebody");
+                assert!(self.wait_for_others() || task.is_woken(), "a look that waits for somebody");
             }
         };
         self.catalogue.compose(false);
@@ -119,6 +115,10 @@ impl World {
         self.catalogue.heal();
         let mut quiet = 0;
         for _ in 0..PATIENCE {
+            if self.is_durable() {
+                // A waking by another thread may be under way.
+                std::thread::park_timeout(Duration::from_millis(1));
+            }
             let woken = self
                 .process
                 .as_ref()

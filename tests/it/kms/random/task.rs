@@ -12,7 +12,6 @@ use futures::future::BoxFuture;
 pub(super) struct Task<T> {
     future: BoxFuture<'static, T>,
     woken: Arc<Flag>,
-    has_begun: bool,
 }
 
 /// A waker that remembers that it was woken, and wakes the thread of the test, should it wait for another thread.
@@ -36,7 +35,7 @@ impl Wake for Flag {
 
 impl<T> Task<T> {
     pub(super) fn new(future: impl Future<Output = T> + Send + 'static) -> Self {
-        Self { future: Box::pin(future), woken: Flag::new(true), has_begun: false }
+        Self { future: Box::pin(future), woken: Flag::new(true) }
     }
 
     /// Whether it was woken since it was last polled, or never was.
@@ -44,13 +43,8 @@ impl<T> Task<T> {
         self.woken.is_up.load(Ordering::SeqCst)
     }
 
-    pub(super) const fn has_begun(&self) -> bool {
-        self.has_begun
-    }
-
     /// Polls it, woken or not. The waker is a new one each time: only the last one that a future saw counts.
     pub(super) fn poll(&mut self) -> Poll<T> {
-        self.has_begun = true;
         self.woken = Flag::new(false);
         let waker = Arc::clone(&self.woken).into();
         Pin::new(&mut self.future).poll(&mut Context::from_waker(&waker))
