@@ -238,7 +238,12 @@ async fn log(mut events: ConnectionEvents) {
             Some(error) => {
                 let (code, advice) = (error.code(), error.code().advice(None).action);
                 let cause = chain(&error);
-                tracing::warn!(%store, %name, %from, %to, %code, cause, advice, "a connection has failed");
+                let what = if from == to {
+                    "an attempt has failed, and another follows"
+                } else {
+                    "a connection has failed"
+                };
+                tracing::warn!(%store, %name, %from, %to, %code, cause, advice, "{what}");
             }
             None => tracing::info!(%store, %name, %from, %to, "a connection has changed"),
         }

@@ -16,7 +16,8 @@ use crate::store_id::StoreId;
 /// How many events wait for one who does not listen for a while.
 const BACKLOG: usize = 4096;
 
-/// A custom key store went from one connection state to another.
+/// A custom key store went from one connection state to another; or it stays `CONNECTING`, since an attempt after a restart
+/// has failed for a cause that may pass, and another follows.
 ///
 /// Two are equal that say the same of the same store, whatever else the [errors](Self::error) of the two hold.
 #[derive(Debug, Clone)]
@@ -30,7 +31,7 @@ pub struct ConnectionEvent {
     pub from: ConnectionState,
     /// The state that it is in now.
     pub to: ConnectionState,
-    /// Why it failed, where it did.
+    /// Why it failed, or why an attempt did that is followed by another.
     pub code: Option<ConnectionErrorCode>,
     /// The same with what was found and what lies beneath it, for the log of whoever operates this: its text and its chain of
     /// [sources](std::error::Error::source) say what those who call are not told. It holds no secret. A store that had failed

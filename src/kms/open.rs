@@ -192,8 +192,13 @@ pub(super) fn restore(
         },
     };
     let resumes = record.state == Kept::Connected;
-    let (trail, clock, id) = (shared.trail.clone(), Arc::clone(shared.clock()), record.id.clone());
-    let told: Observer = Arc::new(move |error| trail.tried_again(&id, error, clock.wall()));
+    // Not to be kept by what it keeps itself.
+    let (of, id, name) = (Arc::downgrade(shared), record.id.clone(), record.name.clone());
+    let told: Observer = Arc::new(move |error| {
+        if let Some(shared) = of.upgrade() {
+            shared.tell_of_another_try(&id, &name, error);
+        }
+    });
     let patience = Patience { told: Some(told), ..Patience::default() };
     let builder = shared.builder(backend).patience(patience);
     let store = builder.open_listed(&shared.ledger, stored).map_err(mapping::of_catalog)?;

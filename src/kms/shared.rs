@@ -21,12 +21,12 @@ use super::slot::{Away, Moved, Slot, Step};
 use super::surroundings::Surroundings;
 use super::trail::Trail;
 use super::work::Work;
-use crate::backend::{Backend, StoreConfiguration};
+use crate::backend::{Backend, ConnectionError, StoreConfiguration, StoreName};
 use crate::catalog::{CatalogError, CatalogErrorKind, Ledger};
 use crate::clock::{Clock, within};
 use crate::key::{KeyArn, KeyId, Timing, find_key};
 use crate::rate::Quota;
-use crate::store::{AnyKeyStore, StoreBuilder, StoreRecord};
+use crate::store::{AnyKeyStore, ConnectionState, StoreBuilder, StoreRecord};
 use crate::store_id::StoreId;
 
 /// Of how many keys it is remembered which store they belong to. One takes some 150 bytes.
@@ -269,6 +269,24 @@ impl Shared {
         let error = store.connection_error().cloned();
         let (store, name) = (id.clone(), store.name().clone());
         self.events.tell(&ConnectionEvent { store, name, from, to, code, error, time, missed: 0 })
+    }
+
+    /// Tells that an attempt after a restart has failed and another follows, under the lock of the slot.
+    pub(super) fn tell_of_another_try(&self, id: &StoreId, name: &StoreName, error: &ConnectionError) {
+        let time = self.clock().wall();
+        self.trail.tried_again(id, error, time);
+        let wakers = self.events.tell(&ConnectionEvent {
+            store: id.clone(),
+            name: name.clone(),
+            from: ConnectionState::Connecting,
+            to: ConnectionState::Connecting,
+            code: Some(error.code()),
+            error: Some(error.clone()),
+            time,
+            missed: 0,
+        });
+        // By the driver, when the lock is released.
+        self.work.push(async move { wakers.wake() });
     }
 
     /// What is said of a store that cannot be had.

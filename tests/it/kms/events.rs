@@ -10,6 +10,7 @@ use custom_key_store::{ConnectionState, StoreId};
 use futures::future::{Either, join_all, select};
 use futures::{FutureExt as _, StreamExt as _, pin_mut};
 
+use super::restart;
 use super::support::{builder, connect, drive, external, run, turn, until};
 use crate::support::ledger;
 
@@ -102,6 +103,37 @@ fn a_connection_that_failed_says_to_whoever_listens_what_was_found_and_holds_no_
         kms.disconnect_custom_key_store(&id).await.unwrap();
         until(&kms, &id, Disconnected).await;
         assert!(told(&mut events).iter().all(|event| event.error.is_none()));
+    });
+}
+
+#[test]
+fn an_attempt_after_a_restart_that_is_followed_by_another_says_why_it_failed() {
+    restart::run(async |world| {
+        let connected = async |kms: Kms, _| {
+            let id = kms.create_custom_key_store(external("root")).await.unwrap();
+            connect(&kms, &id).await;
+            id
+        };
+        let id = world.process(connected).await;
+        // The first fails before anybody listens.
+        let unreachable = || Some(Fault::Fail(BackendErrorKind::Unreachable));
+        let refused = Some(Fault::Refuse(ConnectionErrorCode::InvalidCredentials));
+        world.manager.script(Method::Connect, [unreachable(), unreachable(), refused]);
+        let again = async |kms: Kms, _| {
+            let mut events = kms.events();
+            world.clock.advance(Duration::from_secs(1));
+            let tried = next(&mut events).await;
+            assert_eq!((tried.store, tried.from, tried.to), (id.clone(), Connecting, Connecting));
+            assert!(tried.code.is_some_and(ConnectionErrorCode::is_transient));
+            assert!(tried.error.unwrap().to_string().contains("scripted"));
+            world.clock.advance(Duration::from_secs(2));
+            let failed = next(&mut events).await;
+            assert_eq!(
+                (failed.from, failed.to, failed.code),
+                (Connecting, Failed, Some(ConnectionErrorCode::InvalidCredentials))
+            );
+        };
+        world.process(again).await;
     });
 }
 

@@ -20,7 +20,7 @@ pub(super) struct World {
     catalog: Arc<MemoryCatalog>,
     sealer: SealingKey,
     pub(super) manager: KeyManager,
-    clock: ManualClock,
+    pub(super) clock: ManualClock,
 }
 
 impl World {
