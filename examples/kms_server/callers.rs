@@ -1,5 +1,7 @@
 //! Who may call, and the files of their secrets.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
@@ -12,34 +14,42 @@ use custom_key_store::Identity;
 use custom_key_store::api::{CallerCredential, CallerKeyId, CallerSecret, Callers, Principal};
 
 use crate::config::{CallerSettings, Settings};
-use crate::made::Made;
+use crate::making;
 use crate::shell::word;
+
+/// Whether those that are there can be read, and the others made.
+pub(crate) fn check(settings: &Settings, identity: &Identity) -> Result<(), Box<dyn Error>> {
+    let (callers, mut new) = (Callers::new(), BTreeSet::new());
+    for caller in configured(settings, identity).iter() {
+        let file = &caller.credentials_file;
+        let checked = match Pair::of_file(file) {
+            Ok(Some(pair)) => add(&callers, caller, &pair),
+            Ok(None) if !new.insert(file.clone()) => Err("it is another caller's".into()),
+            Ok(None) => Principal::new(&caller.principal).map(drop).map_err(Into::into),
+            Err(error) => Err(error),
+        };
+        checked.map_err(|error| shown(caller, &*error))?;
+        making::has_place(file, Some(&settings.folder))?;
+    }
+    Ok(())
+}
 
 /// The callers, and of each what to put into its environment, for a server at this URL.
 pub(crate) fn callers(
     settings: &Settings,
     url: &str,
     identity: &Identity,
-    made: &mut Made,
 ) -> Result<(Callers, Vec<String>), Box<dyn Error>> {
-    let admin = [CallerSettings {
-        principal: format!("arn:{}:iam::{}:user/admin", identity.partition, identity.account),
-        credentials_file: settings.folder.join("admin.credentials"),
-    }];
-    let configured = if settings.caller.is_empty() { &admin[..] } else { &settings.caller };
     let (callers, mut said) = (Callers::new(), Vec::new());
-    for caller in configured {
+    for caller in configured(settings, identity).iter() {
         let file = &caller.credentials_file;
-        let shown = |error: &dyn std::fmt::Display| {
-            format!("caller {}: {}: {error}", caller.principal, file.display())
+        let known = Pair::of_file(file).map_err(|error| shown(caller, &*error))?;
+        let is_new = known.is_none();
+        let pair = match known {
+            Some(pair) => pair,
+            None => Pair::make(file).map_err(|error| shown(caller, &*error))?,
         };
-        let (pair, is_new) = Pair::of_file(file).map_err(|error| shown(&error))?;
-        if is_new {
-            made.file(file);
-        }
-        let principal = Principal::new(&caller.principal).map_err(|error| shown(&error))?;
-        let credential = CallerCredential::new(&pair.secret()?, &principal);
-        callers.add(CallerKeyId::new(&pair.id)?, credential).map_err(|error| shown(&error))?;
+        add(&callers, caller, &pair).map_err(|error| shown(caller, &*error))?;
         let keys = if is_new {
             format!("AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY={}", pair.id, pair.secret)
         } else {
@@ -55,6 +65,25 @@ pub(crate) fn callers(
     Ok((callers, said))
 }
 
+fn configured<'a>(settings: &'a Settings, identity: &Identity) -> Cow<'a, [CallerSettings]> {
+    if !settings.caller.is_empty() {
+        return Cow::Borrowed(&settings.caller);
+    }
+    Cow::Owned(vec![CallerSettings {
+        principal: format!("arn:{}:iam::{}:user/admin", identity.partition, identity.account),
+        credentials_file: settings.folder.join("admin.credentials"),
+    }])
+}
+
+fn add(callers: &Callers, caller: &CallerSettings, pair: &Pair) -> Result<(), Box<dyn Error>> {
+    let credential = CallerCredential::new(&pair.secret()?, &Principal::new(&caller.principal)?);
+    Ok(callers.add(CallerKeyId::new(&pair.id)?, credential)?)
+}
+
+fn shown(caller: &CallerSettings, error: &dyn Error) -> String {
+    format!("caller {}: {}: {error}", caller.principal, caller.credentials_file.display())
+}
+
 /// What a caller signs with.
 struct Pair {
     id: String,
@@ -62,17 +91,20 @@ struct Pair {
 }
 
 impl Pair {
-    /// That in the file, or a new one, which is put there; and whether it is new.
-    fn of_file(path: &Path) -> Result<(Self, bool), Box<dyn Error>> {
+    /// That in the file, if it is there.
+    fn of_file(path: &Path) -> Result<Option<Self>, Box<dyn Error>> {
         match fs::read_to_string(path) {
-            Ok(content) => Ok((Self::parse(&content)?, false)),
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                let made = Self::generate()?;
-                made.write(path)?;
-                Ok((made, true))
-            }
+            Ok(content) => Ok(Some(Self::parse(&content)?)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// A new one, put into the file.
+    fn make(path: &Path) -> Result<Self, Box<dyn Error>> {
+        let made = Self::generate()?;
+        made.write(path)?;
+        Ok(made)
     }
 
     /// Of the form of `~/.aws/credentials`, with one profile. What is wrong is said without its content.

@@ -112,7 +112,7 @@ pub(crate) struct Cluster {
     pub(crate) rotate_password: bool,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CallerSettings {
     pub(crate) principal: String,

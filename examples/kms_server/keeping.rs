@@ -5,27 +5,33 @@ use std::path::Path;
 
 use custom_key_store::SealingKey;
 use custom_key_store::audit::{self, AuditErrorKind, AuditLog};
-use custom_key_store::catalog::{CatalogError, CatalogErrorKind, Ledger, SqliteCatalog};
+use custom_key_store::catalog::{Catalog as _, CatalogError, Ledger, SqliteCatalog};
 
 use crate::config::Settings;
-use crate::made::Made;
+use crate::making;
 
-pub(crate) async fn ledger(settings: &Settings, made: &mut Made) -> Result<Ledger, Box<dyn Error>> {
-    let catalog = settings.catalog();
-    if settings.verify && !catalog.try_exists()? {
+/// Opens what there is, or makes it: the key by whoever has the catalogue, of whom there is one, so that what is sealed is
+/// sealed by the key that stays.
+pub(crate) async fn ledger(settings: &Settings) -> Result<Ledger, Box<dyn Error>> {
+    let (path, key, identity) = (settings.catalog(), settings.sealing_key(), settings.identity()?);
+    let ledger = if settings.verify {
         // Nothing is made where something is to be checked.
-        return Err(format!("{}: there is no catalogue to be checked", catalog.display()).into());
-    }
-    made.folder(&settings.folder).map_err(|error| format!("{}: {error}", settings.folder.display()))?;
-    let sealer = sealing_key(&settings.sealing_key(), &catalog, made)?;
-    let identity = settings.identity()?;
-    let opened = open_or_create(&catalog, made).await?;
-    let ledger = Ledger::open_or_create(opened, &sealer, identity.clone()).await?;
+        if !path.try_exists()? {
+            return Err(format!("{}: there is no catalogue to be checked", path.display()).into());
+        }
+        Ledger::open(SqliteCatalog::open(&path).await?, &SealingKey::from_file(&key)?).await?
+    } else {
+        making::folder(&settings.folder)
+            .map_err(|error| format!("{}: {error}", settings.folder.display()))?;
+        let catalog = SqliteCatalog::open_or_create(&path).await?;
+        let sealer = sealing_key(&key, &catalog).await?;
+        Ledger::open_or_create(catalog, &sealer, identity.clone()).await?
+    };
     let found = ledger.identity();
     if settings.identity.is_some() && *found != identity {
         return Err(format!(
             "{}: the catalogue is that of partition {}, region {} and account {}, not of those in [identity]",
-            catalog.display(),
+            path.display(),
             found.partition,
             found.region,
             found.account
@@ -68,32 +74,16 @@ pub(crate) async fn verify(ledger: &Ledger, settings: &Settings) -> Result<(), B
     if is_intact { Ok(()) } else { Err("what is kept is not as it was written".into()) }
 }
 
-/// One that is new is known to be this process's.
-async fn open_or_create(path: &Path, made: &mut Made) -> Result<SqliteCatalog, CatalogError> {
-    match SqliteCatalog::create(path).await {
-        Ok(new) => {
-            // With its companions, as far as they are there.
-            for companion in ["", ".lock", "-wal", "-shm"] {
-                let mut name = path.to_owned().into_os_string();
-                name.push(companion);
-                made.file(name);
-            }
-            Ok(new)
-        }
-        Err(error) if error.kind() == CatalogErrorKind::AlreadyExists => SqliteCatalog::open(path).await,
-        Err(error) => Err(error),
-    }
-}
-
-/// A new sealing key is for a new catalogue only: of one that is there it opens nothing.
-fn sealing_key(path: &Path, catalog: &Path, made: &mut Made) -> Result<SealingKey, Box<dyn Error>> {
+/// A new sealing key is for an empty catalogue only: of any other it opens nothing. That a catalogue is empty says who has it,
+/// and not whether there is a file: a start may have ended between the two.
+async fn sealing_key(path: &Path, catalog: &SqliteCatalog) -> Result<SealingKey, Box<dyn Error>> {
     Ok(match SealingKey::from_file(path) {
         // What cannot be looked at may be there.
-        Err(error) if error.is_not_found() && matches!(catalog.try_exists(), Ok(false)) => {
-            let new = SealingKey::create_file(path)?;
-            made.file(path);
-            new
-        }
+        Err(error) if error.is_not_found() && is_empty(catalog).await? => SealingKey::create_file(path)?,
         found => found?,
     })
+}
+
+async fn is_empty(catalog: &SqliteCatalog) -> Result<bool, CatalogError> {
+    Ok(catalog.snapshot().await?.next().await?.is_none())
 }

@@ -7,8 +7,9 @@
 //! ```
 //!
 //! It says what to put into the environment of a client. `--help` lists the flags, which count before the configuration. With
-//! `--log` each request, and what becomes of each connection and why, is a line on standard error. A start that is refused
-//! leaves nothing behind. Ctrl-C or SIGTERM ends it: requests in flight are answered, stores say goodbye to their key managers,
+//! `--log` each request, and what becomes of each connection and why, is a line on standard error. A start whose configuration
+//! is refused makes nothing; what one has made stays, however it ends, since another may count on it by then. The locks of the
+//! files, `catalog.sqlite.lock` above all, are never removed either: whoever does lets in a second server. Ctrl-C or SIGTERM ends it: requests in flight are answered, stores say goodbye to their key managers,
 //! and those that were connected are connected again at the next start.
 //!
 //! All that the configuration can say, with what holds where it is silent:
@@ -18,7 +19,7 @@
 //! # allow_plain_http_beyond_loopback = false
 //! # folder = "kms-data"                 # where the files are that are named nowhere; made if it is not there
 //! # catalog = "kms-data/catalog.sqlite"
-//! # sealing_key = "kms-data/sealing.key"   # made when there is neither it nor a catalogue; keep it elsewhere
+//! # sealing_key = "kms-data/sealing.key"   # made when there is neither it nor anything in the catalogue; keep it elsewhere
 //! # audit_log = "kms-data/audit.jsonl"  # absent: none
 //! # serve_without_audit = false         # boolean: whether to go on when its medium is full or fails; or else calls are
 //! #                                     # refused, but for DisconnectCustomKeyStore and DisableKey
@@ -67,6 +68,7 @@
 //! # effect = "Allow"                    # or "Deny"
 //! # principals = ["arn:aws:iam::111122223333:role/payroll"]
 //! # actions = ["Encrypt", "Decrypt", "GenerateDataKey*", "ReEncrypt*"]   # ReEncryptFrom one key and ReEncryptTo the other
+//! #                                     # a CreateKey with tags takes TagResource too, both by a rule without keys
 //! # keys = ["1234abcd-12ab-34cd-56ef-1234567890ab"]     # absent: all
 //! # stores = ["cks-1234567890abcdef0"]  # absent: all
 //! ```
@@ -76,11 +78,12 @@
 
 mod backends;
 mod callers;
+mod checking;
 mod config;
 mod flags;
 mod keeping;
-#[path = "../parts/made.rs"]
-mod made;
+#[path = "../parts/making.rs"]
+mod making;
 #[path = "../parts/shell.rs"]
 mod shell;
 
@@ -95,10 +98,9 @@ use custom_key_store::RateLimit;
 use custom_key_store::api::{KmsApi, ServeOptions, ServerCertificate, TlsOptions, serve};
 use custom_key_store::audit::{AuditLog, AuditTrail, OnFailure};
 use custom_key_store::catalog::Ledger;
-use custom_key_store::kms::{Authorizer as _, ConnectionEvent, ConnectionEvents, Driver, Kms};
+use custom_key_store::kms::{ConnectionEvent, ConnectionEvents, Driver, Kms};
 use flags::{Flags, HELP};
 use futures::StreamExt as _;
-use made::Made;
 use tokio::net::TcpListener;
 
 #[tokio::main]
@@ -127,10 +129,8 @@ async fn run() -> Result<(), Box<dyn Error>> {
         tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
     }
     let settings = config::settings(flags)?;
-    // What has been made is taken away when the catalogue in it is closed.
-    let mut made = Made::default();
     if settings.verify {
-        let ledger = keeping::ledger(&settings, &mut made).await?;
+        let ledger = keeping::ledger(&settings).await?;
         return keeping::verify(&ledger, &settings).await;
     }
     let listener = listen(settings.listen.as_deref()).await?;
@@ -145,8 +145,11 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let at =
         At { url: format!("{scheme}://{address}"), listener, options: limited(options, &settings.limits) };
 
-    let ledger = keeping::ledger(&settings, &mut made).await?;
-    let ended = served(at, &ledger, settings, &mut made).await;
+    if !settings.catalog().try_exists()? {
+        checking::check(&settings, &settings.identity()?)?;
+    }
+    let ledger = keeping::ledger(&settings).await?;
+    let ended = served(at, &ledger, settings).await;
     let closed = ledger.close().await;
     println!("ended; {} connections were cut off", ended?);
     Ok(closed?)
@@ -160,17 +163,12 @@ struct At {
 }
 
 /// Serves until the process is to end; how many connections were cut off then.
-async fn served(
-    at: At,
-    ledger: &Ledger,
-    mut settings: Settings,
-    made: &mut Made,
-) -> Result<usize, Box<dyn Error>> {
+async fn served(at: At, ledger: &Ledger, mut settings: Settings) -> Result<usize, Box<dyn Error>> {
     let At { url, listener, options } = at;
-    let (callers, said) = callers::callers(&settings, &url, ledger.identity(), made)?;
+    // Of a catalogue that was there it is known only now whose keys it has.
+    checking::check(&settings, ledger.identity())?;
+    let (callers, said) = callers::callers(&settings, &url, ledger.identity())?;
     let (kms, driver) = open(ledger, &mut settings).await?;
-    // Its stores are there from here on.
-    made.keep();
     tokio::spawn(log(kms.events()));
     let mut driving = tokio::spawn(driver);
     let mut api = KmsApi::builder(kms.clone(), callers);
@@ -206,10 +204,6 @@ async fn served(
 }
 
 async fn open(ledger: &Ledger, settings: &mut Settings) -> Result<(Kms, Driver), Box<dyn Error>> {
-    if let Some(rules) = &settings.rules {
-        // Before there is an audit log, which would be left behind.
-        rules.check(ledger.identity()).map_err(|error| format!("[[rules]]: {error}"))?;
-    }
     let backends = backends::backends(settings, ledger.identity())?;
     let mut builder = Kms::builder(ledger.clone(), backends);
     if let Some(rules) = settings.rules.take() {

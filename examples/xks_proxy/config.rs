@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use custom_key_store::backend::{AccessKeyId, BackingKeyId, UriPath};
 use custom_key_store::xks::Region;
@@ -38,6 +38,13 @@ pub(crate) struct Settings {
     pub(crate) limits: Limits,
     pub(crate) tls: Option<Tls>,
     pub(crate) tenant: Vec<TenantSettings>,
+}
+
+impl Settings {
+    /// Where tenants keep their keys.
+    pub(crate) fn keys_files(&self) -> impl Iterator<Item = &Path> {
+        self.tenant.iter().filter_map(|tenant| tenant.keys_file.as_deref())
+    }
 }
 
 #[derive(Default, Deserialize)]

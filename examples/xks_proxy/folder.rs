@@ -10,37 +10,40 @@ use std::path::Path;
 use custom_key_store::backend::XksProxyCredential;
 
 use crate::config::{Settings, Tls};
-use crate::made::Made;
 
 /// What the certificate says. Who connects has to be told where that is.
 pub(crate) const HOST: &str = "proxy.example.com";
 
-/// Has everything that the first tenant, and the server, need be in this folder.
-pub(crate) fn keep_in(folder: &Path, settings: &mut Settings, made: &mut Made) -> Result<(), Box<dyn Error>> {
-    let shown = |error| format!("{}: {error}", folder.display());
-    made.folder(folder).map_err(shown)?;
+/// Where everything is that the first tenant, and the server, need. Nothing of it is made yet.
+pub(crate) fn settle(folder: &Path, settings: &mut Settings) {
     let (certificate, private_key) = (folder.join("proxy.pem"), folder.join("proxy.key"));
-    let root = folder.join("root.pem");
-    // The one that is written last: without it, what there is was begun and not finished.
-    if !root.try_exists().map_err(shown)? {
-        let new = Certificate::make()?;
-        for (path, content) in
-            [(&private_key, &new.private_key), (&certificate, &new.chain), (&root, &new.root)]
-        {
-            write(path, content).map_err(shown)?;
-            made.file(path);
-        }
-    }
     settings.tls = Some(Tls { certificate, private_key, client_roots: None, client_subject: None });
     settings.sealing_key = Some(folder.join("sealing.key"));
+    if let Some(tenant) = settings.tenant.first_mut() {
+        tenant.keys_file = Some(folder.join("keys.sealed"));
+    }
+}
+
+/// Makes the certificate and the credential, unless they are there. For who has the [lock](crate::key_file::lock) of the
+/// keys, so that what one process makes no other makes too.
+pub(crate) fn make(folder: &Path, settings: &mut Settings) -> Result<(), Box<dyn Error>> {
+    let shown = |error| format!("{}: {error}", folder.display());
+    let root = folder.join("root.pem");
+    // The one that is written last: without it, what there is was begun and not finished.
+    if let (Some(tls), false) = (&settings.tls, root.try_exists().map_err(shown)?) {
+        let new = Certificate::make()?;
+        for (path, content) in
+            [(&tls.private_key, &new.private_key), (&tls.certificate, &new.chain), (&root, &new.root)]
+        {
+            write(path, content).map_err(shown)?;
+        }
+    }
     if let Some(tenant) = settings.tenant.first_mut() {
         let file = folder.join("store.json");
         if !file.try_exists().map_err(shown)? {
             write(&file, &store_file(tenant.path.as_str())?).map_err(shown)?;
-            made.file(&file);
         }
         tenant.credentials = vec![file];
-        tenant.keys_file = Some(folder.join("keys.sealed"));
     }
     Ok(())
 }

@@ -2,16 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::rand;
 use custom_key_store::backend::BackingKeyId;
 use custom_key_store::backend::software::SoftwareKey;
-use custom_key_store::{Sealer as _, SealingKey, SecretBytes};
-
-use crate::made::Made;
+use custom_key_store::{SealError, Sealer as _, SealingKey, SecretBytes};
 
 const KEY_LEN: usize = 32;
 
@@ -54,11 +52,10 @@ impl KeyFile {
     }
 
     /// Puts the file in the place of the old one, in one step; nothing if it is as it was.
-    pub(crate) async fn save(&self, made: &mut Made) -> Result<(), Box<dyn Error>> {
+    pub(crate) async fn save(&self) -> Result<(), Box<dyn Error>> {
         if !self.changed {
             return Ok(());
         }
-        let is_new = !self.path.try_exists().map_err(|error| shown(&self.path, &error))?;
         let content = encode(&self.keys);
         let sealed = self.sealer.seal(self.purpose.as_bytes(), content.expose()).await?;
         let mut new = self.path.clone().into_os_string();
@@ -71,30 +68,41 @@ impl KeyFile {
             fs::rename(&new, &self.path)?;
             sync_directory(&self.path)
         })();
-        written.map_err(|error| shown(&self.path, &error))?;
-        if is_new {
-            made.file(&self.path);
-        }
-        Ok(())
+        Ok(written.map_err(|error| shown(&self.path, &error))?)
     }
 }
 
-/// The key that all files are sealed under. It is made when there is none, and none of the files, which would need it.
+/// Has the file, and what goes with it, to this process alone for as long as this is kept: of two that make keys the one that
+/// saves them later would undo what the other saved. The system lets go of it when the process ends, however it ends. The
+/// file `<path>.lock`, which is empty, is never removed: whoever does lets in another process.
+pub(crate) fn lock(path: &Path) -> Result<File, Box<dyn Error>> {
+    let mut name = path.to_owned().into_os_string();
+    name.push(".lock");
+    let name = PathBuf::from(name);
+    let file = OpenOptions::new().write(true).create(true).truncate(false).open(&name);
+    let file = file.map_err(|error| shown(&name, &error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            Err(format!("{}: a proxy, or another tenant, has this file of keys", path.display()).into())
+        }
+        Err(TryLockError::Error(error)) => Err(shown(&name, &error).into()),
+    }
+}
+
+/// The key that all files are sealed under. `None`, so that it is to be made, when there is none, and none of the files, which
+/// would need it.
 pub(crate) fn sealing_key<'a>(
     path: &Path,
     mut files: impl Iterator<Item = &'a Path>,
-    made: &mut Made,
-) -> Result<SealingKey, Box<dyn Error>> {
-    let opened = match SealingKey::from_file(path) {
+) -> Result<Option<SealingKey>, SealError> {
+    match SealingKey::from_file(path) {
         // What cannot be looked at may be there.
         Err(error) if error.is_not_found() && files.all(|file| matches!(file.try_exists(), Ok(false))) => {
-            let new = SealingKey::create_file(path)?;
-            made.file(path);
-            Ok(new)
+            Ok(None)
         }
-        opened => opened,
-    };
-    Ok(opened?)
+        found => found.map(Some),
+    }
 }
 
 fn shown(path: &Path, error: &dyn Error) -> String {
@@ -105,7 +113,7 @@ fn shown(path: &Path, error: &dyn Error) -> String {
 #[cfg(unix)]
 fn sync_directory(path: &Path) -> io::Result<()> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    fs::File::open(parent.unwrap_or_else(|| Path::new(".")))?.sync_all()
+    File::open(parent.unwrap_or_else(|| Path::new(".")))?.sync_all()
 }
 
 // Elsewhere a directory is no file that could be synchronized.

@@ -11,8 +11,9 @@
 //! proxy, its credential among it; and what the proxy itself needs to be the same at its next start: `proxy.pem`, `proxy.key`,
 //! `keys.sealed` and `sealing.key`.
 //!
-//! `--help` lists the flags. A start that is refused leaves nothing behind. With `--log` each request is a line on standard
-//! error. Software keys live in the memory of this process, where an HSM
+//! `--help` lists the flags. A start whose configuration is refused makes nothing; whatever one has made stays, however it
+//! ends. A folder, and a file of keys, is one process's at a time: a lock on `keys.sealed.lock`, which stays too, says so.
+//! With `--log` each request is a line on standard error. Software keys live in the memory of this process, where an HSM
 //! would keep them to itself: a key manager to test with. They are gone when the process ends, unless they are kept in a
 //! sealed file. All that the configuration can say, with what holds where it is silent:
 //!
@@ -62,24 +63,26 @@
 mod config;
 mod folder;
 mod key_file;
-#[path = "../parts/made.rs"]
-mod made;
+#[path = "../parts/making.rs"]
+mod making;
 #[path = "../parts/shell.rs"]
 mod shell;
 mod tenant;
 
 use std::error::Error;
 use std::fmt::{self, Display};
+use std::fs::File;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use config::{Flags, HELP, Limits, Tls};
+use config::{Flags, HELP, Limits, Settings, Tls};
+use custom_key_store::SealingKey;
 use custom_key_store::backend::UriPath;
 use custom_key_store::xks::proxy::{
     ClientIdentity, Proxy, ServeOptions, ServerCertificate, TlsOptions, serve,
 };
-use key_file::sealing_key;
-use made::Made;
+use key_file::{lock, sealing_key};
 use tenant::tenant_of;
 use tokio::net::TcpListener;
 
@@ -108,17 +111,18 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let bound = TcpListener::bind(&settings.listen).await;
     let listener =
         bound.map_err(|error| format!("{}: {error}; --listen says where else to serve", settings.listen))?;
-    let mut made = Made::default();
-    if let Some(folder) = settings.folder.clone() {
-        folder::keep_in(&folder, &mut settings, &mut made)?;
-    }
     let address = listener.local_addr()?;
-    let (scheme, options) = match settings.tls {
-        Some(tls) => ("https", ServeOptions::https(tls_options(&tls)?)),
-        None if address.ip().is_loopback() || settings.allow_plain_http_beyond_loopback => {
-            ("http", ServeOptions::plain_http())
-        }
-        None => return Err("plain HTTP is for loopback: give a [tls] section".into()),
+    let folder = settings.folder.clone();
+    if let Some(folder) = &folder {
+        folder::settle(folder, &mut settings);
+    }
+    // Before anything is made.
+    check(&settings, address)?;
+    // For as long as this serves.
+    let (_locks, sealer) = make(&mut settings)?;
+    let (scheme, options) = match &settings.tls {
+        Some(tls) => ("https", ServeOptions::https(tls_options(tls)?)),
+        None => ("http", ServeOptions::plain_http()),
     };
     let options = limited(options, &settings.limits);
 
@@ -126,26 +130,20 @@ async fn run() -> Result<(), Box<dyn Error>> {
     if let Some(rate) = settings.limits.peer_rate {
         builder = builder.peer_rate_limit(rate.into());
     }
-    let files = || settings.tenant.iter().filter_map(|tenant| tenant.keys_file.as_deref());
-    let sealer = match &settings.sealing_key {
-        Some(path) if files().next().is_some() => Some(sealing_key(path, files(), &mut made)?),
-        _ => None,
-    };
     for tenant in settings.tenant {
         let path = tenant.path.clone();
-        let base = match &settings.folder {
+        let base = match &folder {
             None => format!("{scheme}://{address}"),
             Some(folder) => folder::curl_base(folder, address),
         };
-        let tenant = tenant_of(tenant, sealer.clone(), &base, &mut made).await;
+        let tenant = tenant_of(tenant, sealer.clone(), &base).await;
         builder = builder.tenant(tenant.map_err(|error| InTenant { path, error })?);
     }
     let (serving, handle) = serve(listener, builder.build()?, options);
-    made.keep();
     println!(
         "serving at {scheme}://{address}; for load balancers GET {scheme}://{address}/ping; Ctrl-C ends it"
     );
-    if let Some(folder) = &settings.folder {
+    if let Some(folder) = &folder {
         println!(
             "  cargo run --example kms_server -- --connect-to {}={address} --trust-root {}",
             folder::HOST,
@@ -160,6 +158,52 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let drained = serving.await;
     println!("ended; {} connections were cut off", drained.cut_off);
     Ok(())
+}
+
+/// What can be wrong. Makes nothing.
+fn check(settings: &Settings, address: SocketAddr) -> Result<(), Box<dyn Error>> {
+    match &settings.tls {
+        // Made when all else is right, if it is not there.
+        Some(_) if settings.folder.is_some() => {}
+        Some(tls) => drop(tls_options(tls)?),
+        None if address.ip().is_loopback() || settings.allow_plain_http_beyond_loopback => {}
+        None => return Err("plain HTTP is for loopback: give a [tls] section".into()),
+    }
+    let folder = settings.folder.as_deref();
+    for tenant in &settings.tenant {
+        let wrong = |error| InTenant { path: tenant.path.clone(), error };
+        tenant::check(tenant, folder).map_err(wrong)?;
+        if tenant.keys_file.is_some() && settings.sealing_key.is_none() {
+            return Err(wrong("keys_file needs a sealing_key".into()).into());
+        }
+    }
+    if let Some(path) = &settings.sealing_key
+        && settings.keys_files().next().is_some()
+    {
+        sealing_key(path, settings.keys_files())?;
+        making::has_place(path, folder)?;
+    }
+    Ok(())
+}
+
+/// What has to be there: the folder with what is in it, and the key that files of keys are sealed under; and the locks of those
+/// files, to be kept.
+fn make(settings: &mut Settings) -> Result<(Vec<File>, Option<SealingKey>), Box<dyn Error>> {
+    if let Some(folder) = &settings.folder {
+        making::folder(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    }
+    let locks: Vec<_> = settings.keys_files().map(lock).collect::<Result<_, _>>()?;
+    if let Some(folder) = settings.folder.clone() {
+        folder::make(&folder, settings)?;
+    }
+    let sealer = match &settings.sealing_key {
+        Some(path) if !locks.is_empty() => Some(match sealing_key(path, settings.keys_files())? {
+            Some(found) => found,
+            None => SealingKey::create_file(path)?,
+        }),
+        _ => None,
+    };
+    Ok((locks, sealer))
 }
 
 /// What is wrong with one tenant.

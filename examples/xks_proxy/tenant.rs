@@ -19,18 +19,37 @@ use custom_key_store::xks::proxy::{KeyGrant, Tenant};
 
 use crate::config::{Credential, CredentialFile, Key, KeysBy, Pkcs11, TenantSettings};
 use crate::key_file::KeyFile;
-use crate::made::Made;
+use crate::making;
+
+/// What can be wrong, found out before anything is made. Of tokens only what is said of them.
+pub(crate) fn check(settings: &TenantSettings, folder: Option<&Path>) -> Result<(), Box<dyn Error>> {
+    if let Some(token) = &settings.pkcs11 {
+        check_token(settings)?;
+        pin(token)?;
+    }
+    for key in &settings.key {
+        let bytes = key.bytes.as_deref().map(bytes_of).transpose()?;
+        let loaded = bytes.map_or_else(SoftwareKey::generate, |bytes| SoftwareKey::from_bytes(&bytes));
+        drop(with_usages(loaded, key)?);
+    }
+    for path in &settings.credentials {
+        credential(path)?;
+    }
+    if let Some(file) = &settings.keys_file {
+        making::has_place(file, folder)?;
+    }
+    Ok(())
+}
 
 /// A tenant with a key manager of its own, and how to reach it.
 pub(crate) async fn tenant_of(
     settings: TenantSettings,
     sealer: Option<SealingKey>,
     base: &str,
-    made: &mut Made,
 ) -> Result<Tenant, Box<dyn Error>> {
     let (connection, probe) = match &settings.pkcs11 {
-        Some(token) => (in_token(token, &settings).await?, token.health_key.clone()),
-        None => in_memory(&settings, sealer, made).await?,
+        Some(token) => (in_token(token).await?, token.health_key.clone()),
+        None => in_memory(&settings, sealer).await?,
     };
     let described = match &settings.pkcs11 {
         Some(token) => describe(token, &settings.key, &*connection).await?,
@@ -79,36 +98,41 @@ pub(crate) async fn tenant_of(
 async fn in_memory(
     settings: &TenantSettings,
     sealer: Option<SealingKey>,
-    made: &mut Made,
 ) -> Result<(Arc<dyn Connection>, Option<BackingKeyId>), Box<dyn Error>> {
     let manager = KeyManager::new();
     let probe = BackingKeyId::new("health-probe")?;
     manager.create_key(probe.clone());
-    load_keys(&manager, settings, sealer, made).await?;
+    load_keys(&manager, settings, sealer).await?;
     Ok((connected(&manager).await?, Some(probe)))
 }
 
-/// The token, which has the keys already.
-async fn in_token(token: &Pkcs11, settings: &TenantSettings) -> Result<Arc<dyn Connection>, Box<dyn Error>> {
+/// Whether nothing is said of keys that the token says itself.
+fn check_token(settings: &TenantSettings) -> Result<(), &'static str> {
     let has_settings = |key: &Key| key.bytes.is_some() || !key.enabled || key.usages.len() != 2;
     if settings.keys_file.is_some() || settings.key.iter().any(has_settings) {
         return Err(
-            "pkcs11: the keys of a token are what the token says: they take an id and principals alone, and no keys_file"
-                .into(),
+            "pkcs11: the keys of a token are what the token says: they take an id and principals alone, and no keys_file",
         );
     }
+    Ok(())
+}
+
+fn pin(token: &Pkcs11) -> Result<Pin, String> {
     let shown = format!("pkcs11.password_file {}", token.password_file.display());
     let password =
         std::fs::read_to_string(&token.password_file).map_err(|error| format!("{shown}: {error}"))?;
     // The end of the line is the editor's; a space may be the PIN's.
-    let pin =
-        Pin::new(password.trim_end_matches(['\r', '\n'])).map_err(|error| format!("{shown}: {error}"))?;
+    Pin::new(password.trim_end_matches(['\r', '\n'])).map_err(|error| format!("{shown}: {error}"))
+}
+
+/// The token, which has the keys already.
+async fn in_token(token: &Pkcs11) -> Result<Arc<dyn Connection>, Box<dyn Error>> {
     let mut cluster = CloudHsmCluster::builder()
         .library(&token.library)
         .token(TokenName::Label(token.token.clone()))
         // Nobody sees it.
         .cluster_id(CloudHsmClusterId::new("cluster-aaaaaaaaaaa")?)
-        .pin(pin)
+        .pin(pin(token)?)
         .key_names(match token.keys_by {
             KeysBy::Label => KeyNames::Label,
             KeysBy::Id => KeyNames::Id,
@@ -164,7 +188,6 @@ async fn load_keys(
     manager: &KeyManager,
     settings: &TenantSettings,
     sealer: Option<SealingKey>,
-    made: &mut Made,
 ) -> Result<(), Box<dyn Error>> {
     let mut file = match (&settings.keys_file, sealer) {
         (None, _) => None,
@@ -181,7 +204,7 @@ async fn load_keys(
     }
     match file {
         // Before anything is encrypted under a key that would be lost.
-        Some(file) => file.save(made).await,
+        Some(file) => file.save().await,
         None => Ok(()),
     }
 }

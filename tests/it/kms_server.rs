@@ -8,4 +8,5 @@ mod caller;
 mod kills;
 mod server;
 mod starting;
+mod together;
 mod verifying;

@@ -1,4 +1,4 @@
-//! What the examples that are servers say before they serve, and what they leave behind when they refuse to.
+//! What the examples that are servers say before they serve, and that they make nothing when they refuse to.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -68,7 +68,7 @@ fn help_lists_every_flag_that_there_is_and_a_flag_that_there_is_not_leads_to_it(
 }
 
 #[test]
-fn a_start_that_is_refused_leaves_nothing_behind() {
+fn a_start_whose_configuration_is_refused_makes_nothing_and_what_was_there_stays() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, content: &str| fs::write(folder.path().join(name), content).unwrap();
     file("oops.toml", "oops = 1");
@@ -78,11 +78,16 @@ fn a_start_that_is_refused_leaves_nothing_behind() {
     file("tls.toml", "[tls]\ncertificate = 'no.pem'\nprivate_key = 'no.pem'");
     file("no.credentials", "[default]\naws_access_key_id = AKIA");
     let caller = "[[caller]]\nprincipal = 'arn:aws:iam::111122223333:role/";
-    // The first is made, and taken away again when the second cannot be read.
+    // The first is not made, since the second cannot be read.
     let callers = format!(
         "{caller}new'\ncredentials_file = 'new.credentials'\n{caller}old'\ncredentials_file = 'no.credentials'"
     );
     file("callers.toml", &callers);
+    let callers = format!(
+        "{caller}a'\ncredentials_file = 'new.credentials'\n{caller}b'\ncredentials_file = 'new.credentials'"
+    );
+    file("twice.toml", &callers);
+    file("caller.toml", &format!("{caller}a'\ncredentials_file = 'nowhere/a.credentials'"));
     file("audit.toml", "audit_log = 'nowhere/audit.jsonl'");
     file(
         "rules.toml",
@@ -98,6 +103,16 @@ fn a_start_that_is_refused_leaves_nothing_behind() {
         "keys.toml",
         "[[tenant]]\npath = '/kms/xks/v1'\nregions = []\nkey = [{ id = 'k', bytes = 'short' }]",
     );
+    let tenant =
+        "[[tenant]]\npath = '/a/kms/xks/v1'\nregions = ['us-east-1']\nkey = [{ id = 'k' }]\nkeys_file =";
+    let after = "[[tenant]]\npath = '/b/kms/xks/v1'\nregions = ['us-east-1']\n";
+    file("unsealed.toml", &format!("{tenant} 'a.sealed'"));
+    file(
+        "second.toml",
+        &format!("sealing_key = 'a.key'\n{tenant} 'a.sealed'\n{after}credentials = ['gone.json']"),
+    );
+    file("nowhere.toml", &format!("sealing_key = 'a.key'\n{tenant} 'nowhere/a.sealed'"));
+    file("damaged.toml", &format!("sealing_key = 'no.key'\n{tenant} 'a.sealed'"));
     let before = found(folder.path());
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
@@ -112,6 +127,12 @@ fn a_start_that_is_refused_leaves_nothing_behind() {
         (server, &["--listen", "127.0.0.1:0", "--config", "tls.toml"], "no.pem"),
         (server, &["--listen", "127.0.0.1:0", "--config", "sealing.toml"], "no.key"),
         (server, &["--listen", "127.0.0.1:0", "--config", "callers.toml"], "no.credentials"),
+        (server, &["--listen", "127.0.0.1:0", "--config", "twice.toml"], "it is another caller's"),
+        (
+            server,
+            &["--listen", "127.0.0.1:0", "--config", "caller.toml"],
+            "nowhere/a.credentials: the folder",
+        ),
         (server, &["--listen", "127.0.0.1:0", "--config", "audit.toml"], "nowhere/audit.jsonl"),
         (server, &["--listen", "127.0.0.1:0", "--config", "cluster.toml"], "gone"),
         (server, &["--listen", "127.0.0.1:0", "--config", "rules.toml"], "[[rules]]: rule 2: the rule names"),
@@ -125,6 +146,10 @@ fn a_start_that_is_refused_leaves_nothing_behind() {
         (proxy, &["--listen", &taken, "--folder", "new/data"], "--listen"),
         (proxy, &["--listen", "0.0.0.0:0"], "plain HTTP is for loopback"),
         (proxy, &["--listen", "127.0.0.1:0", "--config", "keys.toml"], "64 hexadecimal digits"),
+        (proxy, &["--listen", "127.0.0.1:0", "--config", "unsealed.toml"], "keys_file needs a sealing_key"),
+        (proxy, &["--listen", "127.0.0.1:0", "--config", "second.toml"], "gone.json"),
+        (proxy, &["--listen", "127.0.0.1:0", "--config", "nowhere.toml"], "nowhere/a.sealed: the folder"),
+        (proxy, &["--listen", "127.0.0.1:0", "--config", "damaged.toml"], "no.key"),
         (proxy, &["--config", "keys.toml", "--folder", "new"], "--folder"),
     ] {
         // The port is taken for as long as this is.
