@@ -9,8 +9,10 @@
 //! It says what to put into the environment of a client. `--help` lists the flags, which count before the configuration. With
 //! `--log` each request, and what becomes of each connection and why, is a line on standard error. A start whose configuration
 //! is refused makes nothing; what one has made stays, however it ends, since another may count on it by then. The locks of the
-//! files, `catalog.sqlite.lock` above all, are never removed either: whoever does lets in a second server. Ctrl-C or SIGTERM ends it: requests in flight are answered, stores say goodbye to their key managers,
-//! and those that were connected are connected again at the next start.
+//! files, `catalog.sqlite.lock` above all, are never removed either: whoever does lets in a second server.
+//!
+//! Ctrl-C or SIGTERM ends it: requests in flight are answered, stores say goodbye to their key managers, and those that were
+//! connected are connected again at the next start.
 //!
 //! All that the configuration can say, with what holds where it is silent:
 //!
