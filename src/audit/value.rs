@@ -42,6 +42,14 @@ impl AuditValue {
         serde_json::to_string(self).unwrap_or_default()
     }
 
+    /// Of how many values it is, if it is a list; otherwise none.
+    pub(crate) fn entries(&self) -> usize {
+        match &self.0 {
+            Form::Other(value) => value.as_array().map_or(0, Vec::len),
+            Form::Constant(_) | Form::Shared(_) => 0,
+        }
+    }
+
     /// About how many bytes it takes.
     pub(super) fn weight(&self) -> usize {
         match &self.0 {
@@ -156,6 +164,11 @@ impl AuditParameters {
             Some((_, there)) => *there = value,
             None => self.0.push((name, value)),
         }
+    }
+
+    /// Takes the one of this name away.
+    pub(crate) fn remove(&mut self, name: &str) {
+        self.0.retain(|(there, _)| there != name);
     }
 
     /// The value of this name.

@@ -1,7 +1,7 @@
 //! What is the same for every call: who it is from, whether it may be, and that it is written down.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::json;
 
@@ -37,17 +37,39 @@ pub(super) struct Subject {
     pub(super) parameters: Vec<(&'static str, AuditValue)>,
 }
 
-/// The key that a call has found by a name, and its store: for the audit trail, also if the caller may not use it.
+/// The keys that a call has found by a name, and their stores: for the audit trail, also if the caller may not use them.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Found(Arc<Mutex<Option<Arc<Route>>>>);
+pub(super) struct Found(Arc<Mutex<Keys>>);
+
+#[derive(Debug, Default)]
+struct Keys {
+    /// What the call is about.
+    key: Option<Arc<Route>>,
+    /// What an alias is taken from.
+    previous: Option<Arc<Route>>,
+}
 
 impl Found {
     pub(super) fn note(&self, route: &Arc<Route>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(route));
+        self.keys().key = Some(Arc::clone(route));
     }
 
-    fn take(&self) -> Option<Arc<Route>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    pub(super) fn note_previous(&self, route: &Arc<Route>) {
+        self.keys().previous = Some(Arc::clone(route));
+    }
+
+    fn keys(&self) -> MutexGuard<'_, Keys> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, entry: &mut Entry<'_>) {
+        let Keys { key, previous } = std::mem::take(&mut *self.keys());
+        if let Some(route) = key {
+            entry.found(&route);
+        }
+        if let Some(route) = previous {
+            entry.previous(&route);
+        }
     }
 }
 
@@ -232,9 +254,7 @@ impl Kms {
                 Ok(()) => work(kms, found.clone()).await,
                 Err(refused) => Err(refused),
             };
-            if let Some(route) = found.take() {
-                entry.found(&route);
-            }
+            found.tell(&mut entry);
             entry.write(result.map_err(|error| mapping::as_documented(action, error))).await
         };
         if action.is_read_only() {

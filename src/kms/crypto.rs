@@ -146,9 +146,7 @@ impl Kms {
     ) -> Result<SecretBytes, KmsError> {
         let (call, mut entry) = self.begin(Action::GenerateRandom)?;
         entry.store(store);
-        // Judged before it is first awaited.
-        entry.admitted();
-        let result = call.documented(call.generate_random(length, store).await);
+        let result = call.documented(call.generate_random(&mut entry, length, store).await);
         entry.enqueue(&result);
         result
     }
@@ -200,7 +198,7 @@ impl Call<'_> {
         check_plaintext(request.plaintext).map_err(mapping::of_value)?;
         let (id, route) = self.admitted(entry, self.action.into(), request.key).await?;
         let view = route.slot.view();
-        let at = self.at(&route.slot, &view, &id).await?;
+        let at = self.at(entry, &route.slot, &view, &id).await?;
         if request.dry_run {
             at.acting.ready(&id).await.map_err(|error| at.refused(error))?;
             return Err(dry_run());
@@ -214,9 +212,9 @@ impl Call<'_> {
     async fn decrypt(&self, entry: &mut Entry<'_>, request: &Decrypt<'_>) -> Result<Decrypted, KmsError> {
         let permission = self.action.into();
         let (id, route) = self.source(entry, permission, request.ciphertext).await?;
-        let wanted = self.wanted(&id, permission, request.key).await?;
+        let wanted = self.wanted(entry, "KeyId", (permission, &id), request.key).await?;
         let view = route.slot.view();
-        let at = self.at(&route.slot, &view, &id).await?;
+        let at = self.at(entry, &route.slot, &view, &id).await?;
         if request.dry_run {
             let reading = at.acting.reading(wanted.as_ref(), request.ciphertext, request.context).await;
             reading.map_err(|error| at.refused(error))?;
@@ -237,13 +235,13 @@ impl Call<'_> {
         let (source, from) = self.source(entry, permission, request.ciphertext).await?;
         let (destination, to) =
             self.admitted(entry, Permission::ReEncryptTo, request.destination_key).await?;
-        let wanted = self.wanted(&source, permission, request.source_key).await?;
+        let wanted = self.wanted(entry, "SourceKeyId", (permission, &source), request.source_key).await?;
         let (from_view, to_view) = (from.slot.view(), to.slot.view());
-        let from = self.at(&from.slot, &from_view, &source).await?;
+        let from = self.at(entry, &from.slot, &from_view, &source).await?;
         let reading = from.acting.reading(wanted.as_ref(), request.ciphertext, request.source_context).await;
         let reading = reading.map_err(|error| from.refused(error))?;
         // Before anything is decrypted for nothing.
-        let to = self.at(&to.slot, &to_view, &destination).await?;
+        let to = self.at(entry, &to.slot, &to_view, &destination).await?;
         let key = to.acting.ready(&destination).await.map_err(|error| to.refused(error))?;
         if request.dry_run {
             return Err(dry_run());
@@ -267,7 +265,7 @@ impl Call<'_> {
     ) -> Result<Used<DataKey>, KmsError> {
         let (id, route) = self.admitted(entry, self.action.into(), request.key).await?;
         let view = route.slot.view();
-        let at = self.at(&route.slot, &view, &id).await?;
+        let at = self.at(entry, &route.slot, &view, &id).await?;
         if request.dry_run {
             at.acting.ready(&id).await.map_err(|error| at.refused(error))?;
             return Err(dry_run());
@@ -278,7 +276,12 @@ impl Call<'_> {
         Ok(used)
     }
 
-    async fn generate_random(&self, length: usize, store: Option<&StoreId>) -> Result<SecretBytes, KmsError> {
+    async fn generate_random(
+        &self,
+        entry: &mut Entry<'_>,
+        length: usize,
+        store: Option<&StoreId>,
+    ) -> Result<SecretBytes, KmsError> {
         check_random(length).map_err(mapping::of_value)?;
         self.kms.authorize(self.action, None, store)?;
         let Some(id) = store else { return Ok(random_secret(length)) };
@@ -292,6 +295,7 @@ impl Call<'_> {
         let refused = |error| mapping::of_random(id, slot.view().state, error);
         let Some(handle) = &view.handle else { return Err(refused(Error::NOT_CONNECTED)) };
         self.take(&slot)?;
+        entry.admitted();
         let acting = handle.acting_for(&self.kms.caller, &self.request_id);
         acting.generate_random(length).await.map_err(refused)
     }
@@ -316,33 +320,42 @@ impl Call<'_> {
         key: &KeyRef,
     ) -> Result<(KeyId, Arc<Route>), KmsError> {
         entry.asked(key, self.kms.shared.ledger.identity());
-        let permitted = self.kms.permitted(permission, key, |route| entry.route(route)).await;
-        if permitted.is_ok() {
-            entry.admitted();
-        }
-        permitted
+        self.kms.permitted(permission, key, |route| entry.route(route)).await
     }
 
-    /// The key that the caller says a ciphertext was encrypted under.
+    /// The key that the caller says, by a parameter of this `name`, a ciphertext was encrypted under. If it is not the one that
+    /// was `found`, or he may not use it so, the audit trail names it too.
     async fn wanted(
         &self,
-        found: &KeyId,
-        permission: Permission,
+        entry: &mut Entry<'_>,
+        name: &'static str,
+        (permission, found): (Permission, &KeyId),
         key: Option<&KeyRef>,
     ) -> Result<Option<KeyId>, KmsError> {
         let Some(key) = key else { return Ok(None) };
-        let (wanted, _) = self.kms.permitted(permission, key, |_| ()).await?;
-        // Before the state of anything is looked at.
-        if wanted == *found {
-            return Ok(Some(wanted));
-        }
-        Err(mapping::of_key(Error::about(ErrorKind::IncorrectKey, &wanted)))
+        let mut judged = None;
+        let permitted = self.kms.permitted(permission, key, |route| judged = Some(Arc::clone(route))).await;
+        let error = match permitted {
+            // Before the state of anything is looked at.
+            Ok((wanted, _)) if wanted == *found => return Ok(Some(wanted)),
+            Ok((wanted, _)) => mapping::of_key(Error::about(ErrorKind::IncorrectKey, &wanted)),
+            Err(error) => error,
+        };
+        entry.wanted(name, key, judged.as_deref(), self.kms.shared.ledger.identity());
+        Err(error)
     }
 
     /// The store of a key, if it is connected and its quota not used up.
     #[inline]
-    async fn at<'v>(&'v self, slot: &'v Slot, view: &'v View, id: &KeyId) -> Result<At<'v>, KmsError> {
+    async fn at<'v>(
+        &'v self,
+        entry: &mut Entry<'_>,
+        slot: &'v Slot,
+        view: &'v View,
+        id: &KeyId,
+    ) -> Result<At<'v>, KmsError> {
         self.take(slot)?;
+        entry.admitted();
         match &view.handle {
             Some(handle) => Ok(At { slot, acting: handle.acting_for(&self.kms.caller, &self.request_id) }),
             // What is wrong with the key itself counts before the state of its store.

@@ -1,5 +1,7 @@
 //! KMS keys: made, shown, managed.
 
+use std::sync::Arc;
+
 use super::Kms;
 use super::action::Action;
 use super::backends::Purpose;
@@ -8,6 +10,7 @@ use super::error::KmsError;
 use super::key_ref::{KeyRef, alias_arn};
 use super::mapping;
 use super::request::{AliasEntry, ScheduledDeletion};
+use super::shared::Route;
 use crate::backend::CustomKeyStoreType;
 use crate::error::{Error, ErrorKind};
 use crate::identity::Identity;
@@ -248,16 +251,18 @@ impl Kms {
     pub async fn update_alias(&self, name: &AliasName, key: &KeyId) -> Result<(), KmsError> {
         let (name, id) = (name.clone(), *key);
         let subject = Subject::key(key).alias(&name);
-        let work = move |kms: Self| async move {
+        let work = move |kms: Self, found: Found| async move {
             let route = kms.shared.route(&id).await?;
             let view = route.slot.view_full();
+            let named = KeyRef::from(name.clone());
             while_it_moves!({
                 // From a key that the caller may not take it from it is not taken.
-                let (from, _) = kms.permitted(Action::UpdateAlias, &name.clone().into(), |_| ()).await?;
+                let judged = |from: &Arc<Route>| found.note_previous(from);
+                let (from, _) = kms.permitted(Action::UpdateAlias, &named, judged).await?;
                 view.keys(&route.slot).take_alias(&name, &from, &id).await
             })
         };
-        self.manage(Action::UpdateAlias, subject, work).await
+        self.manage_named(Action::UpdateAlias, subject, work).await
     }
 
     /// `DeleteAlias`. The key stays as it is.

@@ -112,8 +112,13 @@ impl KmsBuilder {
     }
 
     /// How many refusals of one principal are lines of the audit trail: those that cost nothing, by which somebody without any
-    /// right could fill the medium, that is `AccessDeniedException`, `ThrottlingException`, what an endpoint refuses before it
-    /// calls, and what is dropped before it was judged. Of more a line tells, once a minute, how many there were of each. Default: 10 a second, and 1,000 at once.
+    /// right could fill the medium. That is whatever a call comes to, or is dropped, before its caller was let in and something
+    /// was taken of the [quota](Self::quota); `AccessDeniedException` and `ThrottlingException` always; and what an endpoint
+    /// refuses before it calls. Of more a line tells, once a minute, how many there were of each. Default: 10 a second, and 1,000
+    /// at once. Of 1,024 principals at a time each has these; all others share them.
+    ///
+    /// Encryption contexts and tags of more than a kilobyte in all are left out of such a line, which then says how many pairs or
+    /// tags they were (`leftOut`): it has two kilobytes or so at most.
     pub const fn audit_refusals(mut self, limit: RateLimit) -> Self {
         self.settings.audited_refusals = limit;
         self

@@ -24,7 +24,9 @@ pub(super) struct Settings {
 /// What AWS KMS lets all callers together ask of one custom key store, in a second.
 const QUOTA: std::num::NonZeroU32 = std::num::NonZeroU32::new(1800).expect("not zero");
 
-/// What leaves a megabyte or so in each five minutes, and more than anybody reads.
+/// More than anybody reads. Such a line has some 700 bytes, and two kilobytes or so at most (and, where that is long, the name
+/// of the principal twice), since what is long is left out of it: of one principal who makes nothing else three megabytes come
+/// in the first five minutes, eight at most, and 600 a day, 1,800 at most.
 const REFUSALS: std::num::NonZeroU32 = std::num::NonZeroU32::new(10).expect("not zero");
 const REFUSALS_AT_ONCE: std::num::NonZeroU32 = std::num::NonZeroU32::new(1000).expect("not zero");
 

@@ -1,6 +1,7 @@
 //! How calls come into the audit trail.
 
 mod entry;
+mod shorten;
 
 use std::fmt;
 use std::sync::Arc;

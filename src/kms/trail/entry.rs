@@ -1,5 +1,6 @@
 //! What will be written down of one call.
 
+use super::shorten::shorten;
 use crate::audit::{AuditEntry, AuditOutcome, AuditRecord};
 use crate::backend::BackingKeyId;
 use crate::crypto::EncryptionContext;
@@ -20,19 +21,25 @@ struct Open<'t> {
     place: AuditEntry<'t>,
     record: AuditRecord,
     refusals: &'t Refusals,
-    /// Whether it may have done anything: dropped before, it costs its caller nothing.
+    /// Whether its caller may do it, and has taken of a quota what it costs. Whatever it comes to before costs nothing.
     is_admitted: bool,
 }
 
 impl Open<'_> {
     /// Whether a call that was dropped is to be a line.
-    fn is_dropped_line(&self) -> bool {
-        match &self.record.principal {
-            Some(principal) if !self.is_admitted => {
-                self.refusals.is_line(principal, "Dropped", self.record.time)
-            }
-            _ => true,
+    fn is_dropped_line(&mut self) -> bool {
+        self.is_admitted || self.is_free_line("Dropped")
+    }
+
+    /// Whether what cost its caller nothing is to be a line, which then is short.
+    #[cold]
+    fn is_free_line(&mut self, error: &'static str) -> bool {
+        let Some(principal) = &self.record.principal else { return true };
+        let is_line = self.refusals.is_line(principal, error, self.record.time);
+        if is_line {
+            shorten(&mut self.record);
         }
+        is_line
     }
 
     /// Says how it ended. Whether that is to be a line.
@@ -41,12 +48,10 @@ impl Open<'_> {
         let Err(error) = result else { return true };
         error.audited();
         let exception = error.exception();
-        match &self.record.principal {
-            Some(principal) if matches!(exception, Exception::AccessDenied | Exception::Throttling) => {
-                self.refusals.is_line(principal, exception.as_str(), self.record.time)
-            }
-            _ => true,
-        }
+        // Of two keys the second may be denied when the first has cost something.
+        let is_free =
+            !self.is_admitted || matches!(exception, Exception::AccessDenied | Exception::Throttling);
+        !is_free || self.is_free_line(exception.as_str())
     }
 }
 
@@ -82,7 +87,7 @@ impl Entry<'_> {
         self.note(|record| record.store = store.cloned());
     }
 
-    /// The caller may do it: from here on it can take effect.
+    /// The caller may do it, and has paid for it: from here on it can take effect.
     #[inline]
     pub(in crate::kms) fn admitted(&mut self) {
         if let Some(open) = &mut self.0 {
@@ -115,6 +120,30 @@ impl Entry<'_> {
             KeyRef::Id(id) => record.destination_key = Some(id.arn(identity)),
             KeyRef::Alias(name) => record.parameters.insert("AliasName", name.to_string()),
         });
+    }
+
+    /// A key that decided beside the one of the line, and was not right: by its ARN, as far as it was found.
+    #[cold]
+    pub(in crate::kms) fn wanted(
+        &mut self,
+        name: &'static str,
+        key: &KeyRef,
+        found: Option<&Route>,
+        identity: &Identity,
+    ) {
+        self.note(|record| {
+            let named = match (found, key) {
+                (Some(route), _) => route.arn.to_string(),
+                (None, KeyRef::Id(id)) => id.arn(identity).to_string(),
+                (None, KeyRef::Alias(alias)) => alias.to_string(),
+            };
+            record.parameters.insert(name, named);
+        });
+    }
+
+    /// The key that an alias stood for before.
+    pub(in crate::kms) fn previous(&mut self, route: &Route) {
+        self.note(|record| record.parameters.insert("PreviousKeyArn", route.arn.to_string()));
     }
 
     /// The key that is used; of two the second is what is encrypted under.
@@ -196,7 +225,7 @@ impl Entry<'_> {
 
 impl Drop for Entry<'_> {
     fn drop(&mut self) {
-        if let Some(open) = self.0.take()
+        if let Some(mut open) = self.0.take()
             && open.is_dropped_line()
         {
             // A record says that its call was dropped, unless it is told otherwise.

@@ -1,6 +1,8 @@
 //! What calls leave in the audit trail, and what they do not need it for.
 
+mod bounds;
 mod deletions;
+mod judged;
 mod refusals;
 
 use custom_key_store::audit::{AuditTrail, OnFailure};

@@ -18,19 +18,22 @@ use super::deletions::{Flawed, Flaws};
 use crate::kms::support::{Kept, builder, drive, exception, store_with_key, turn};
 use crate::support::{identity, ledger};
 
-const STRANGER: &str = "arn:aws:iam::111122223333:role/stranger";
+pub(super) const STRANGER: &str = "arn:aws:iam::111122223333:role/stranger";
 const OTHER: &str = "arn:aws:iam::111122223333:role/other";
 
-struct Rig {
-    kms: Kms,
-    manager: KeyManager,
-    kept: Kept,
-    trail: AuditTrail,
-    clock: ManualClock,
+pub(super) struct Rig {
+    pub(super) kms: Kms,
+    pub(super) manager: KeyManager,
+    pub(super) kept: Kept,
+    pub(super) trail: AuditTrail,
+    pub(super) clock: ManualClock,
 }
 
 /// Runs a test on stores of which only the account itself may do anything.
-fn run<F: Future<Output = ()>>(settings: impl FnOnce(KmsBuilder) -> KmsBuilder, test: impl FnOnce(Rig) -> F) {
+pub(super) fn run<F: Future<Output = ()>>(
+    settings: impl FnOnce(KmsBuilder) -> KmsBuilder,
+    test: impl FnOnce(Rig) -> F,
+) {
     let (clock, kept) = (ManualClock::new(), Kept::default());
     let manager = KeyManager::builder().clock(clock.clone()).build();
     let trail = AuditTrail::new(kept.clone(), OnFailure::Refuse);
@@ -44,7 +47,7 @@ fn run<F: Future<Output = ()>>(settings: impl FnOnce(KmsBuilder) -> KmsBuilder, 
 }
 
 impl Rig {
-    async fn denied(&self, principal: &str) {
+    pub(super) async fn denied(&self, principal: &str) {
         let kms = self.kms.on_behalf_of(Caller::new(principal));
         assert_eq!(
             exception(
@@ -55,11 +58,11 @@ impl Rig {
     }
 
     /// What was written of single calls, and what was counted.
-    fn lines_and_counts(&self) -> (Vec<Value>, Vec<Value>) {
+    pub(super) fn lines_and_counts(&self) -> (Vec<Value>, Vec<Value>) {
         self.kept.new_lines().into_iter().partition(|line| line["eventName"] != "CountRefusedCalls")
     }
 
-    async fn a_minute_later(&self) {
+    pub(super) async fn a_minute_later(&self) {
         for _ in 0..50 {
             turn().await;
         }
