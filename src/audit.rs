@@ -2,7 +2,7 @@
 //!
 //! Every operation leaves one [`AuditRecord`], whether it was allowed or refused; and so does what happens by itself, such
 //! as the end of an attempt to connect. (Refusals by which somebody without rights could fill the medium leave so many a second
-//! for each principal, and of the rest a record that says how many there were:
+//! for each principal (1,024 at a time; all others share one limit), and of the rest a record that says how many there were:
 //! [`audit_refusals`](crate::kms::KmsBuilder::audit_refusals).) An [`AuditTrail`] takes them to an [`AuditSink`], which is a log in files whose lines
 //! are chained, [`AuditLog`], or something of an application's own. [`verify`] says whether such a log is as it was written.
 

@@ -31,7 +31,8 @@ wire_enum! {
     #[non_exhaustive]
     AuditCategory, field: "eventCategory" {
         /// Operations on stores and keys, all that change something included: durable before they are answered. Those that an
-        /// endpoint refuses before they are calls are so soon after.
+        /// endpoint refuses before they are calls are so soon after, and so are those that must not
+        /// [wait](super::AuditTrail::begin_regardless), where they would have to for long.
         Management = "Management",
         /// Uses of keys, of which there are many: durable soon after.
         Cryptographic = "Cryptographic",

@@ -243,6 +243,17 @@ impl AuditEntry<'_> {
             OnFailure::Continue => Ok(()),
         }
     }
+
+    /// The same as a future of its own, for whoever may not wait until it ends. To be polled at once: its place is only then
+    /// taken.
+    pub(crate) fn writing(
+        mut self,
+        record: AuditRecord,
+    ) -> impl Future<Output = Result<(), AuditError>> + Send + 'static {
+        let (trail, on_failure) = (self.trail.clone(), self.on_failure);
+        let reserved = mem::take(&mut self.reserved);
+        async move { AuditEntry { trail: &trail, reserved, on_failure }.write(record).await }
+    }
 }
 
 impl Drop for AuditEntry<'_> {

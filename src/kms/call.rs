@@ -15,6 +15,7 @@ use super::request::ScheduledDeletion;
 use super::rules::{AuthorizationRequest, Decision, Permission};
 use super::shared::Route;
 use super::trail::Entry;
+use super::work::shielded;
 use crate::audit::AuditValue;
 use crate::backend::{RequestId, StoreConfiguration, StoreName};
 use crate::key::{
@@ -242,20 +243,18 @@ impl Kms {
             let shared = Arc::clone(&kms.shared);
             let mut entry = shared.trail.begin(&kms.caller, &request_id, action, shared.clock())?;
             entry.subject(&subject, shared.ledger.identity());
-            let admitted = match shared.refuse_ended() {
-                Ok(()) => kms.authorize_subject(action, &subject, &mut entry).await,
-                refused => refused,
-            };
-            if admitted.is_ok() && !(subject.is_judged_later && action.is_read_only()) {
-                entry.admitted();
-            }
             let found = Found::default();
-            let result = match admitted {
-                Ok(()) => work(kms, found.clone()).await,
-                Err(refused) => Err(refused),
-            };
+            let result = shielded(async {
+                shared.refuse_ended()?;
+                kms.authorize_subject(action, &subject, &mut entry).await?;
+                if !(subject.is_judged_later && action.is_read_only()) {
+                    entry.admitted();
+                }
+                work(kms, found.clone()).await
+            });
+            let result = result.await.map_err(|error| mapping::as_documented(action, error));
             found.tell(&mut entry);
-            entry.write(result.map_err(|error| mapping::as_documented(action, error))).await
+            entry.write(action, result, &shared).await
         };
         if action.is_read_only() {
             // Nothing that would have to go on.

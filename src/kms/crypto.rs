@@ -15,6 +15,7 @@ use super::rules::Permission;
 use super::shared::Route;
 use super::slot::{Slot, View};
 use super::trail::Entry;
+use super::work::shielded;
 use crate::backend::{CustomKeyStoreType, Operation, RequestId};
 use crate::crypto::{CiphertextBlob, Parsed, random_secret};
 use crate::error::{Error, ErrorKind};
@@ -41,7 +42,7 @@ impl Kms {
     pub async fn encrypt(&self, request: &Encrypt<'_>) -> Result<Encrypted, KmsError> {
         let (call, mut entry) = self.begin(Action::Encrypt)?;
         entry.context(request.context);
-        let result = call.documented(call.encrypt(&mut entry, request).await);
+        let result = call.ended(call.encrypt(&mut entry, request)).await;
         entry.enqueue(&result);
         result
     }
@@ -59,7 +60,7 @@ impl Kms {
     pub async fn decrypt(&self, request: &Decrypt<'_>) -> Result<Decrypted, KmsError> {
         let (call, mut entry) = self.begin(Action::Decrypt)?;
         entry.context(request.context);
-        let result = call.documented(call.decrypt(&mut entry, request).await);
+        let result = call.ended(call.decrypt(&mut entry, request)).await;
         entry.enqueue(&result);
         result
     }
@@ -76,7 +77,7 @@ impl Kms {
     pub async fn re_encrypt(&self, request: &ReEncrypt<'_>) -> Result<ReEncrypted, KmsError> {
         let (call, mut entry) = self.begin(Action::ReEncrypt)?;
         entry.contexts(request.source_context, request.destination_context);
-        let result = call.documented(call.re_encrypt(&mut entry, request).await);
+        let result = call.ended(call.re_encrypt(&mut entry, request)).await;
         entry.enqueue(&result);
         result
     }
@@ -97,7 +98,7 @@ impl Kms {
         let (call, mut entry) = self.begin(Action::GenerateDataKey)?;
         entry.context(request.context);
         let operation = &Operation::GENERATE_DATA_KEY;
-        let result = call.documented(call.generate_data_key(&mut entry, operation, request).await);
+        let result = call.ended(call.generate_data_key(&mut entry, operation, request)).await;
         let given = |Used { key, result }: Used<DataKey>| GeneratedDataKey {
             key: key.arn.clone(),
             plaintext: result.plaintext,
@@ -123,7 +124,7 @@ impl Kms {
         let (call, mut entry) = self.begin(Action::GenerateDataKeyWithoutPlaintext)?;
         entry.context(request.context);
         let operation = &Operation::GENERATE_DATA_KEY_WITHOUT_PLAINTEXT;
-        let result = call.documented(call.generate_data_key(&mut entry, operation, request).await);
+        let result = call.ended(call.generate_data_key(&mut entry, operation, request)).await;
         let given = |Used { key, result }: Used<DataKey>| encrypted(&key, result.wrapped);
         entry.enqueue(&result);
         result.map(given)
@@ -146,7 +147,7 @@ impl Kms {
     ) -> Result<SecretBytes, KmsError> {
         let (call, mut entry) = self.begin(Action::GenerateRandom)?;
         entry.store(store);
-        let result = call.documented(call.generate_random(&mut entry, length, store).await);
+        let result = call.ended(call.generate_random(&mut entry, length, store)).await;
         entry.enqueue(&result);
         result
     }
@@ -189,9 +190,10 @@ impl At<'_> {
 }
 
 impl Call<'_> {
+    /// What it comes to, by the names that AWS documents; a panic is an error.
     #[inline]
-    fn documented<T>(&self, result: Result<T, KmsError>) -> Result<T, KmsError> {
-        result.map_err(|error| mapping::as_documented(self.action, error))
+    async fn ended<T>(&self, work: impl Future<Output = Result<T, KmsError>>) -> Result<T, KmsError> {
+        shielded(work).await.map_err(|error| mapping::as_documented(self.action, error))
     }
 
     async fn encrypt(&self, entry: &mut Entry<'_>, request: &Encrypt<'_>) -> Result<Encrypted, KmsError> {

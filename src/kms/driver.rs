@@ -26,8 +26,8 @@ use crate::clock::within;
 /// have finished or were abandoned, every connection was said goodbye to, the audit trail is closed. What was connected is
 /// connected again by the next one who opens the catalogue.
 ///
-/// Dropped before, it disconnects all stores at once, as a crash would, without a goodbye and without writing it down. A
-/// `Kms` whose driver is gone refuses every call.
+/// Dropped before, it disconnects all stores at once, as a crash would, without a goodbye and without writing it down; what was
+/// counted in place of lines of the audit trail alone is said to it. A `Kms` whose driver is gone refuses every call.
 #[must_use = "a driver does nothing unless it is polled: spawn it"]
 pub struct Driver {
     shared: Arc<Shared>,
@@ -135,6 +135,8 @@ impl Driver {
         }
         self.shared.work.end();
         self.tasks.clear();
+        // Of a trail that was closed in order there are none.
+        self.shared.trail.say_the_last_counts();
         self.shared.events.end();
     }
 }

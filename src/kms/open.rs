@@ -105,7 +105,8 @@ impl KmsBuilder {
 
     /// Where every call is written down, allowed or refused, and how every attempt to connect ended. Default: nowhere. While it
     /// cannot be written, and calls are [refused](crate::audit::OnFailure::Refuse) then, `DisconnectCustomKeyStore` and
-    /// `DisableKey` go on: their lines are written later, or counted.
+    /// `DisableKey` go on: their lines are written later, or counted. While it hangs, these two are answered a second after they
+    /// are done, by the [clock](Self::clock); everything else that manages something waits for its line.
     pub fn audit(mut self, trail: AuditTrail) -> Self {
         self.audit = Some(trail);
         self

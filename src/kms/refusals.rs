@@ -1,4 +1,5 @@
-//! Refusals that cost whoever is refused nothing: of each principal so many are lines of the audit trail. The rest is counted,
+//! Refusals that cost whoever is refused nothing: of each principal so many are lines of the audit trail, and of all beyond the
+//! first 1,024 principals together as many. The rest is counted,
 //! as is what nobody knows who sent; and the counts are lines, once a minute.
 
 use std::collections::{BTreeMap, HashMap};
@@ -20,8 +21,11 @@ use crate::rate::{Bucket, RateLimit, Timeline};
 /// How long refusals are counted before the count is a line.
 pub(super) const PERIOD: Duration = Duration::from_secs(60);
 
-/// How many principals are told apart. Whoever comes when there are so many shares a limit and a count with all others that do.
+/// How many principals are told apart at a time. Whoever comes when there are so many shares a limit and a count with all others that do.
 const PRINCIPALS: usize = 1024;
+
+/// How often at most all of them are looked at for those who need not be told apart any more, in nanoseconds.
+const SWEEP: u64 = 1_000_000_000;
 
 /// What a line is called that holds a count.
 const COUNT: &str = "CountRefusedCalls";
@@ -40,6 +44,8 @@ struct State {
     known: HashMap<Arc<str>, Known>,
     others: Known,
     strangers: Count,
+    /// When it was last looked who need not be known any more.
+    swept: u64,
     /// Whether there is a count that no line speaks of.
     owes: bool,
 }
@@ -95,18 +101,28 @@ impl Count {
 }
 
 impl State {
-    fn known(&mut self, principal: &Arc<str>) -> &mut Known {
-        if self.known.contains_key(principal) || self.known.len() < PRINCIPALS {
+    fn known(&mut self, principal: &Arc<str>, now: u64) -> &mut Known {
+        let is_known = self.known.contains_key(principal);
+        if !is_known && self.known.len() >= PRINCIPALS && now.saturating_sub(self.swept) >= SWEEP {
+            self.sweep(now);
+        }
+        if is_known || self.known.len() < PRINCIPALS {
             self.known.entry(Arc::clone(principal)).or_default()
         } else {
             &mut self.others
         }
     }
 
-    fn count(&mut self, whose: &Whose) -> &mut Count {
+    /// Forgets those who may have lines again as if nothing had been, and of whom nothing is left to be said.
+    fn sweep(&mut self, now: u64) {
+        self.swept = now;
+        self.known.retain(|_, known| !(known.bucket.is_whole(now) && known.count.is_empty()));
+    }
+
+    fn count(&mut self, whose: &Whose, now: u64) -> &mut Count {
         self.owes = true;
         match whose {
-            Whose::Principal(principal) => &mut self.known(principal).count,
+            Whose::Principal(principal) => &mut self.known(principal, now).count,
             Whose::Others => &mut self.others.count,
             Whose::Strangers => &mut self.strangers,
         }
@@ -127,7 +143,7 @@ impl Refusals {
     pub(super) fn is_line(&self, principal: &Arc<str>, error: &'static str, time: SystemTime) -> bool {
         let now = self.time.now();
         let mut state = self.state();
-        let known = state.known(principal);
+        let known = state.known(principal, now);
         if known.bucket.take(self.limit, now).is_some() {
             return true;
         }
@@ -141,7 +157,7 @@ impl Refusals {
     /// Counts what was refused to somebody who is not known.
     #[cfg(feature = "kms-api")]
     pub(super) fn stranger(&self, error: &'static str, time: SystemTime) {
-        self.state().count(&Whose::Strangers).add(error, 1, time);
+        self.state().count(&Whose::Strangers, self.time.now()).add(error, 1, time);
         self.waker.wake();
     }
 
@@ -161,10 +177,17 @@ impl Refusals {
                 continue;
             }
             let mut state = self.state();
-            let back = state.count(&whose);
+            let back = state.count(&whose, self.time.now());
             for (error, number) in count.by_error {
                 back.add(error, number, count.since.unwrap_or(time));
             }
+        }
+    }
+
+    /// Makes lines of the counts for the last time. What the trail cannot take now is lost, which it counts.
+    pub(super) fn say_last(&self, trail: &AuditTrail, time: SystemTime) {
+        for (whose, count) in self.take() {
+            trail.event(count.record(&whose, time));
         }
     }
 
@@ -172,7 +195,7 @@ impl Refusals {
     fn take(&self) -> Vec<(Whose, Count)> {
         let now = self.time.now();
         let mut state = self.state();
-        let State { known, others, strangers, owes } = &mut *state;
+        let State { known, others, strangers, owes, .. } = &mut *state;
         *owes = false;
         let mut counts: Vec<_> = known
             .iter_mut()
@@ -180,7 +203,7 @@ impl Refusals {
             .collect();
         counts.push((Whose::Others, mem::take(&mut others.count)));
         counts.push((Whose::Strangers, mem::take(strangers)));
-        known.retain(|_, known| !known.bucket.is_whole(now));
+        state.sweep(now);
         drop(state);
         counts.retain(|(_, count)| !count.is_empty());
         counts

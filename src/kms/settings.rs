@@ -17,7 +17,7 @@ pub(super) struct Settings {
     /// Of uses of keys, for each store.
     pub(super) quota: Option<RateLimit>,
     pub(super) max_stores: Option<usize>,
-    /// Of refusals that are lines of the audit trail, for each principal.
+    /// Of refusals that are lines of the audit trail, for each of 1,024 principals and for all others together.
     pub(super) audited_refusals: RateLimit,
 }
 

@@ -4,6 +4,7 @@ mod entry;
 mod shorten;
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -194,13 +195,23 @@ impl Trail {
         });
     }
 
+    /// The same at the end: nobody will ask again.
+    pub(super) fn say_the_last_counts(&self) {
+        let Some(inner) = &self.0 else { return };
+        let say = AssertUnwindSafe(|| inner.refusals.say_last(&inner.trail, inner.clock.wall()));
+        if let Err(panic) = catch_unwind(say) {
+            // Its destructor is foreign code, and may panic in its turn.
+            std::mem::forget(panic);
+        }
+    }
+
     /// Everything is written, as far as it can be.
     pub(super) async fn close(&self) {
-        self.say_what_was_counted();
-        if let Some(trail) = self.trail() {
-            // There is nobody left to tell; the next one who opens the trail finds what is missing.
-            let _ = trail.close().await;
-        }
+        let Some(trail) = self.trail() else { return };
+        // There is nobody left to tell; the next one who opens the trail finds what is missing. What waits makes room.
+        let _ = trail.flush().await;
+        self.say_the_last_counts();
+        let _ = trail.close().await;
     }
 }
 

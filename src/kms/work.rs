@@ -81,6 +81,18 @@ impl Work {
     }
 }
 
+/// Carries work out that ends in an error when it panics.
+pub(super) async fn shielded<T>(work: impl Future<Output = Result<T, KmsError>>) -> Result<T, KmsError> {
+    match AssertUnwindSafe(work).catch_unwind().await {
+        Ok(result) => result,
+        Err(panic) => {
+            // Its destructor is foreign code, and may panic in its turn.
+            std::mem::forget(panic);
+            Err(panicked())
+        }
+    }
+}
+
 /// Code of the application's, or our own, panicked in a call; what it said may hold a secret.
 fn panicked() -> KmsError {
     let error = KmsError::new(

@@ -11,5 +11,5 @@ mod restart;
 mod reviewed;
 pub(crate) mod support;
 mod threads;
-mod trail;
+pub(crate) mod trail;
 mod updates;

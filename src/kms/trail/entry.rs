@@ -1,17 +1,26 @@
 //! What will be written down of one call.
 
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+
 use super::shorten::shorten;
 use crate::audit::{AuditEntry, AuditOutcome, AuditRecord};
 use crate::backend::BackingKeyId;
+use crate::clock::within;
 use crate::crypto::EncryptionContext;
 use crate::identity::Identity;
+use crate::kms::action::Action;
 use crate::kms::call::{Answer, Subject};
 use crate::kms::error::KmsError;
 use crate::kms::exception::Exception;
 use crate::kms::key_ref::KeyRef;
 use crate::kms::refusals::Refusals;
-use crate::kms::shared::Route;
+use crate::kms::shared::{Route, Shared};
 use crate::store_id::StoreId;
+
+/// How long a kill switch waits until its line is durable: whoever pulls it needs the answer more.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What will be written down of a call. Nothing, if there is no trail. Dropped without an end, it is written down that the
 /// caller went away.
@@ -195,10 +204,12 @@ impl Entry<'_> {
         }
     }
 
-    /// Writes down what became of the call, and gives it when that is durable.
+    /// Writes down what became of the call, and gives it when that is durable; of a kill switch after a moment in any case.
     pub(in crate::kms) async fn write<T: Answer>(
         mut self,
+        action: Action,
         result: Result<T, KmsError>,
+        shared: &Shared,
     ) -> Result<T, KmsError> {
         if let Ok(answer) = &result {
             answer.note(&mut self);
@@ -208,6 +219,14 @@ impl Entry<'_> {
             return result;
         }
         let Open { place, record, .. } = *open;
+        if action.is_kill_switch() {
+            let mut writing = place.writing(record).boxed();
+            if within(&**shared.clock(), PATIENCE, &mut writing).await.is_none() {
+                // A sink keeps a line once it was polled; one that takes it in the end alone is given the time for that.
+                shared.work.push(writing.map(drop));
+            }
+            return result;
+        }
         match place.write(record).await {
             Ok(()) => result,
             Err(error) => {

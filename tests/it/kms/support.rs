@@ -123,6 +123,8 @@ struct Lines {
     taken: std::sync::Mutex<Vec<AuditRecord>>,
     fails: AtomicBool,
     is_full: AtomicBool,
+    /// Only until it is flushed.
+    flushing_helps: AtomicBool,
 }
 
 impl Kept {
@@ -132,6 +134,11 @@ impl Kept {
 
     pub(crate) fn is_full(&self, is_full: bool) {
         self.0.is_full.store(is_full, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_full_until_flushed(&self) {
+        self.0.flushing_helps.store(true, Ordering::SeqCst);
+        self.is_full(true);
     }
 
     pub(crate) fn all(&self) -> Vec<AuditRecord> {
@@ -183,6 +190,9 @@ impl AuditSink for Kept {
     }
 
     async fn flush(&self) -> Result<(), AuditError> {
+        if self.0.flushing_helps.load(Ordering::SeqCst) {
+            self.is_full(false);
+        }
         Ok(())
     }
 

@@ -1,9 +1,11 @@
 //! What calls leave in the audit trail, and what they do not need it for.
 
 mod bounds;
-mod deletions;
+mod counts;
+pub(crate) mod deletions;
 mod judged;
 mod refusals;
+mod waiting;
 
 use custom_key_store::audit::{AuditTrail, OnFailure};
 use custom_key_store::backend::software::KeyManager;

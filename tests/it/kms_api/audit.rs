@@ -1,15 +1,23 @@
 //! What the endpoint refuses by itself is in the audit trail.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime};
 
+use custom_key_store::SealingKey;
 use custom_key_store::api::{KmsApi, RateLimit};
 use custom_key_store::audit::{AuditError, AuditRecord, AuditSink, AuditTrail, OnFailure};
+use custom_key_store::backend::software::KeyManager;
+use custom_key_store::catalog::{Ledger, MemoryCatalog};
+use custom_key_store::clock::ManualClock;
 use custom_key_store::kms::{Rule, Rules};
 use serde_json::{Value, json};
 
-use super::support::{PRINCIPAL, Rig, call, call_with, callers, request, request_with};
-use crate::kms::support::Kept;
-use crate::xks_proxy::support::{Call, Reply};
+use super::support::{PRINCIPAL, Rig, answer, call, call_with, callers, request, request_with};
+use crate::kms::support::{Kept, builder};
+use crate::kms::trail::deletions::{Flawed, Flaws};
+use crate::support::identity;
+use crate::xks_proxy::support::{Call, NOW, Reply};
 
 struct Audited {
     rig: Rig,
@@ -251,4 +259,31 @@ async fn a_trail_that_panics_costs_no_answer() {
         rig.refused("DisableKey", &json!({ "KeyId": rig.key.key_id })).await.0,
         "KMSInternalException"
     );
+}
+
+#[tokio::test]
+async fn what_panics_further_in_is_one_line() {
+    let (kept, flaws) = (Kept::default(), Arc::new(Flaws::default()));
+    let clock = ManualClock::starting_at(SystemTime::UNIX_EPOCH + Duration::from_secs(NOW));
+    let catalog = Flawed(MemoryCatalog::new(), Arc::clone(&flaws));
+    let ledger = Ledger::create(catalog, &SealingKey::generate(), identity()).await.unwrap();
+    let trail = AuditTrail::new(kept.clone(), OnFailure::Refuse);
+    let opening = builder(&ledger, &KeyManager::new()).clock(clock.clone()).audit(trail);
+    let (kms, driver) = opening.open().await.unwrap();
+    tokio::spawn(driver);
+    let api = KmsApi::builder(kms, callers()).clock(clock).build().unwrap();
+    flaws.panics.store(true, Ordering::SeqCst);
+    let key = "12345678-1234-1234-1234-123456789012";
+    for (operation, body) in [
+        ("Encrypt", json!({ "KeyId": key, "Plaintext": "AA==" })),
+        ("DescribeKey", json!({ "KeyId": key })),
+        ("DisableKey", json!({ "KeyId": key })),
+    ] {
+        let reply = answer(&api, request(&call(operation, &body))).await;
+        assert_eq!(reply.json()["__type"], "KMSInternalException", "{reply:?}");
+        let line = kept.line();
+        assert_eq!((&line["eventName"], &line["outcome"]), (&json!(operation), &json!("Failed")), "{line}");
+        assert_eq!(line["errorCode"], "KMSInternalException");
+        assert_eq!(id(&reply), line["requestID"].as_str().unwrap());
+    }
 }

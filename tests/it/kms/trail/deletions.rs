@@ -20,7 +20,9 @@ use crate::support::identity;
 
 /// What is to go wrong.
 #[derive(Debug, Default)]
-pub(super) struct Flaws {
+pub(crate) struct Flaws {
+    /// Whoever asks for something panics.
+    pub(crate) panics: AtomicBool,
     /// What is asked for is never found.
     pub(super) reads: AtomicBool,
     /// The second question which keys of a store are due is not answered.
@@ -32,11 +34,12 @@ pub(super) struct Flaws {
 }
 
 #[derive(Debug)]
-pub(super) struct Flawed(pub(super) MemoryCatalog, pub(super) Arc<Flaws>);
+pub(crate) struct Flawed(pub(crate) MemoryCatalog, pub(crate) Arc<Flaws>);
 
 #[async_trait]
 impl Catalog for Flawed {
     async fn read(&self, table: Table, id: &str) -> Result<Option<Row>, CatalogError> {
+        assert!(!self.1.panics.load(Ordering::SeqCst), "a panic of the catalogue's");
         if self.1.reads.load(Ordering::SeqCst) {
             return std::future::pending().await;
         }

@@ -19,7 +19,7 @@ use crate::kms::support::{Kept, builder, drive, exception, store_with_key, turn}
 use crate::support::{identity, ledger};
 
 pub(super) const STRANGER: &str = "arn:aws:iam::111122223333:role/stranger";
-const OTHER: &str = "arn:aws:iam::111122223333:role/other";
+pub(super) const OTHER: &str = "arn:aws:iam::111122223333:role/other";
 
 pub(super) struct Rig {
     pub(super) kms: Kms,
