@@ -53,7 +53,7 @@ pub use request::{
     Closed, DecryptRequest, Decrypted, DeleteKeyRequest, DescribeKeyRequest, EncryptRequest,
     GenerateKeyRequest, GenerateRandomRequest, GeneratedKey, HealthRequest,
 };
-pub use telling::Telling;
+pub use telling::{Telling, TellingId};
 pub use vault::{MemoryVault, Vault};
 
 #[cfg(feature = "mock")]

@@ -23,9 +23,9 @@ pub struct ConnectRequest {
     pub timeout: Duration,
     /// Where a backend that changes its password keeps it.
     pub vault: Arc<dyn Vault>,
-    /// When the store was told the password that it has now, if ever by an update. It is kept with the store, so that it is
-    /// the same after a restart. A backend that writes down that a password was refused writes this beside it: only
-    /// when it is another the password may be tried again.
+    /// When the store was told a password last, if ever by an update, and which. It is kept with the store, so that it is the
+    /// same after a restart. A backend that writes down that a password was refused writes its [id](Telling::id) beside it:
+    /// only when that is another, and the password is the one that was told, the password may be tried again.
     pub telling: Option<Telling>,
 }
 
@@ -44,7 +44,7 @@ impl ConnectRequest {
         self
     }
 
-    /// The same of a store that was told its password then.
+    /// The same of a store that was told this password then.
     #[must_use]
     pub fn with_telling(mut self, telling: Telling) -> Self {
         self.telling = Some(telling);

@@ -98,7 +98,7 @@ impl CloudHsmBuilder {
     /// in here before the next start. What the store's catalogue has of passwords goes by the one that the store was
     /// given last. A store that is opened with that one in here uses the catalogue's: the one that the store
     /// [made](Self::rotate_password), and that a refused one is not to be tried again, unless an update has told the store
-    /// one since, be it the same: that is kept with the store, and counts once, in this process or a later one. Another
+    /// that one since: that is kept with the store, and counts once, in this process or a later one. Another
     /// one in here counts as being told one: it is tried, and replaces the catalogue's when a login works with it. Should
     /// it be refused, open the store with the earlier one again.
     pub fn password(self, password: KeyStorePassword) -> Self {

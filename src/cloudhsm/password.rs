@@ -4,9 +4,9 @@
 //! is being changed is written down as *pending* first, so that after a crash at any moment either it or the *current*
 //! one works. It stays written down until a login shows which of them does.
 //!
-//! That the store was told one is kept with the store itself, as a [`Telling`]; here it is written down of which telling
-//! account was taken, in the same step as that the password is tried. So each telling is good for one attempt, whichever
-//! process makes it.
+//! That the store was told one is kept with the store itself, as a [`Telling`]; here it is written
+//! down of which telling account was taken, in the same step as that the password is tried. So each telling is good for one
+//! attempt, whichever process makes it; and for the password that was told alone, since the one at hand may be an earlier one.
 //!
 //! One that the store is *told* is written down beside those, which it replaces when a login shows that it is in force:
 //! a mistaken one must not cost what only the store knows.
@@ -17,7 +17,7 @@ use super::pin::Pin;
 use super::token::TokenName;
 use crate::backend::{
     BackendError, BackendErrorKind, ConnectReason, ConnectRequest, ConnectionError, ConnectionErrorCode,
-    Telling, Vault,
+    Telling, TellingId, Vault,
 };
 use crate::primitive::random;
 use crate::secret::SecretBytes;
@@ -26,7 +26,7 @@ use crate::secret::SecretBytes;
 mod tests;
 
 const VERSION: &str = "custom-key-store password v2";
-/// That has no telling in it.
+/// That has no telling in it, and is written as long as there is none.
 const FIRST_VERSION: &str = "custom-key-store password v1";
 /// After so many attempts of which nobody knows how they ended, no other is begun; one that was begun before may be made
 /// to its end with one more. That is one fewer than lock a user of AWS CloudHSM: the last is a person's.
@@ -38,7 +38,7 @@ const NEW_PASSWORD_LEN: usize = 32;
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Record {
     /// When the store was told a password last, of which this takes account.
-    telling: Option<Telling>,
+    telling: Option<TellingId>,
     /// What the store was told since, and no login has shown to be in force.
     told: Option<Pin>,
     /// The token has refused that one.
@@ -112,9 +112,11 @@ impl Record {
         let tries = [b'0' + self.tries.min(9)];
         let others = self.others.join("\t");
         let refused = |is_refused| if is_refused { b"refused".as_slice() } else { b"" };
-        let lines: [&[u8]; 11] = [
-            VERSION.as_bytes(),
-            self.telling.as_ref().map_or("", Telling::as_str).as_bytes(),
+        let (version, telling) = match &self.telling {
+            Some(telling) => (VERSION, Some(telling.as_str().as_bytes())),
+            None => (FIRST_VERSION, None),
+        };
+        let lines: [&[u8]; 9] = [
             self.told.as_ref().map_or(&[], Pin::expose),
             refused(self.told_refused),
             self.given.expose(),
@@ -126,8 +128,9 @@ impl Record {
             others.as_bytes(),
         ];
         // Never grown, which would leave a copy behind.
-        let mut bytes = Vec::with_capacity(lines.iter().map(|line| line.len() + 1).sum());
-        for line in lines {
+        let lines = || [version.as_bytes()].into_iter().chain(telling).chain(lines);
+        let mut bytes = Vec::with_capacity(lines().map(|line| line.len() + 1).sum());
+        for line in lines() {
             bytes.extend_from_slice(line);
             bytes.push(b'\n');
         }
@@ -139,10 +142,7 @@ impl Record {
         let mut lines = text.split('\n');
         let mut next = || lines.next();
         let telling = match next()? {
-            VERSION => match next()? {
-                "" => None,
-                telling => Some(Telling::new(telling).ok()?),
-            },
+            VERSION => Some(TellingId::new(next()?).ok()?),
             FIRST_VERSION => None,
             _ => return None,
         };
@@ -179,13 +179,16 @@ impl Record {
 
 impl Keeper {
     /// Reads what is written down, and tells it the password that the store is configured with, if that is another than
-    /// the last. So it is when the store was told one since, be it the same: whoever told it may have set it in the
+    /// the last. So it is when the store was told that one since, be it the same: whoever told it may have set it in the
     /// cluster. That is written down together with the attempt that comes of it, and so it is one attempt, whatever happens
     /// in between.
     pub(super) async fn open(request: &ConnectRequest, given: &Pin) -> Result<Self, ConnectionError> {
         let ConnectRequest { reason, vault, telling, .. } = request;
         let stored = vault.read().await.map_err(unread)?;
-        let is_since = |written: Option<&Telling>| telling.is_some() && telling.as_ref() != written;
+        // One that told it another password is left for whoever comes with that.
+        let telling = telling.as_ref().filter(|telling| Pin::from(telling.password().clone()) == *given);
+        let telling = telling.map(Telling::id);
+        let is_since = |written: Option<&TellingId>| telling.is_some() && telling != written;
         let (record, is_said) = match stored.as_ref().map(SecretBytes::expose) {
             None => (None, telling.is_some()),
             Some(bytes) => match Record::from_bytes(bytes) {
@@ -207,7 +210,7 @@ impl Keeper {
             record.tell(given, is_said);
         }
         if is_said {
-            record.telling.clone_from(telling);
+            record.telling = telling.cloned();
         }
         Ok(Self { vault: Arc::clone(vault), record, writable })
     }
@@ -341,9 +344,9 @@ impl Keeper {
 }
 
 /// The telling that a record of a later release takes account of: its second line, as in this one.
-fn telling_in(bytes: &[u8]) -> Option<Telling> {
+fn telling_in(bytes: &[u8]) -> Option<TellingId> {
     let second = bytes.split(|byte| *byte == b'\n').nth(1)?;
-    Telling::new(std::str::from_utf8(second).ok()?).ok()
+    TellingId::new(std::str::from_utf8(second).ok()?).ok()
 }
 
 /// 190 bits, in letters and digits.

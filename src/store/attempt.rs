@@ -8,11 +8,13 @@ use futures_util::FutureExt as _;
 use super::core::Limits;
 use super::guard::{Shielded, answer};
 use super::live::close;
+use super::register::Register;
 use super::report::Goodbye;
 use crate::backend::{
-    Backend, BackendError, ConnectReason, ConnectRequest, Connection, ConnectionError, CustomKeyStoreType,
-    Health, HealthRequest, HealthStatus, RequestId, RequestMetadata, Telling, Vault,
+    Backend, BackendError, ConnectReason, ConnectRequest, Connection, ConnectionError, ConnectionErrorCode,
+    CustomKeyStoreType, Health, HealthRequest, HealthStatus, RequestId, RequestMetadata, Telling, Vault,
 };
+use crate::catalog::CatalogError;
 use crate::clock::Clock;
 
 /// A connection attempt under way. Not spawned: dropping it ends it.
@@ -23,7 +25,10 @@ pub(super) struct Contact {
     pub(super) store_type: CustomKeyStoreType,
     pub(super) backend: Arc<dyn Backend>,
     pub(super) vault: Arc<dyn Vault>,
+    /// What a store that is not kept was told.
     pub(super) telling: Option<Telling>,
+    /// Where it is written down what a store was told that is.
+    pub(super) register: Option<Arc<Register>>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) principal: Arc<str>,
     pub(super) limits: Limits,
@@ -32,16 +37,22 @@ pub(super) struct Contact {
 impl Contact {
     /// Connects within the connect timeout; a panic and the end of patience are errors like others.
     pub(super) fn attempt(&self, reason: ConnectReason) -> Attempt {
-        let request = ConnectRequest {
+        let mut request = ConnectRequest {
             reason,
             request_id: RequestId::generate(),
             timeout: self.limits.connect_timeout,
             vault: Arc::clone(&self.vault),
             telling: self.telling.clone(),
         };
+        let register = self.register.clone();
         let (store_type, backend) = (self.store_type, Arc::clone(&self.backend));
         let clock = Arc::clone(&self.clock);
         let attempt = async move {
+            // Not before the attempt is written down, by which is known what an update did that was cut off: it may have told
+            // the store a password, be it this one.
+            if let Some(register) = register {
+                request.telling = register.telling().map_err(untold)?;
+            }
             let work = async { backend.connect(&request).await }.boxed();
             match answer(&*clock, request.timeout, work).await {
                 Ok(outcome) => outcome.map_err(|error| error.of_store_type(store_type)),
@@ -85,6 +96,13 @@ impl Contact {
         let work = async { connection.health(&request).await }.boxed();
         answer(&*self.clock, self.limits.call_timeout, work).await.unwrap_or_else(|lost| Err(lost.into()))
     }
+}
+
+/// What the store was told is not known.
+fn untold(error: CatalogError) -> ConnectionError {
+    ConnectionError::new(ConnectionErrorCode::InternalError)
+        .with_detail(format!("which password the store was told could not be read, since {error}"))
+        .with_source(error)
 }
 
 /// What a dry run found.

@@ -244,7 +244,6 @@ impl StoreBuilder {
         if core.store_type() != record.configuration.store_type() {
             return Err(CatalogError::at(CatalogErrorKind::OtherType, Table::Stores, core.id.as_str()));
         }
-        core.telling = record.telling;
         core.register = Some(Arc::new(register));
         Ok(AnyKeyStore::restarted(core, record.state, patience))
     }

@@ -6,12 +6,13 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt as _;
 
-use super::attempt::{Attempt, Contact};
+use super::attempt::{Attempt, Contact, ProbeReport};
 use super::guard::Shielded;
 use super::patience::Patience;
 use super::register::{Kept, Recording, Register, keep_failure, unrecorded};
 use crate::backend::{
-    Backend, ConnectReason, CustomKeyStoreType, MemoryVault, StoreConfiguration, StoreName, Telling, Vault,
+    Backend, ConnectReason, ConnectionError, CustomKeyStoreType, MemoryVault, StoreConfiguration, StoreName,
+    Telling, Vault,
 };
 use crate::clock::Clock;
 use crate::key::Keyring;
@@ -26,7 +27,7 @@ pub(super) struct Core {
     /// What the backend says of itself, asked once.
     pub(super) configuration: StoreConfiguration,
     pub(super) vault: Arc<dyn Vault>,
-    /// When it was told its password, if it was since it was created.
+    /// When it was told a password last, as far as this process knows. Of a store that is kept its record counts.
     pub(super) telling: Option<Telling>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) principal: Arc<str>,
@@ -92,15 +93,27 @@ impl Core {
 
     /// What `backend` is contacted with, which need not be the store's own yet.
     pub(super) fn contact(&self, backend: &Arc<dyn Backend>) -> Contact {
+        let has_password = self.store_type() == CustomKeyStoreType::AwsCloudhsm;
         Contact {
             store_type: self.store_type(),
             backend: Arc::clone(backend),
             vault: Arc::clone(&self.vault),
             telling: self.telling.clone(),
+            register: self.register.clone().filter(|_| has_password),
             clock: Arc::clone(&self.clock),
             principal: Arc::clone(&self.principal),
             limits: self.limits,
         }
+    }
+
+    /// A dry run of the store as it is.
+    pub(super) async fn probe(&self) -> Result<ProbeReport, ConnectionError> {
+        let contact = self.contact(&self.backend);
+        if let Some(register) = &contact.register {
+            // Not being written down, it would not find out by itself what the store was told.
+            register.catch_up().await.map_err(unrecorded)?;
+        }
+        contact.probe(ConnectReason::Probe).await
     }
 
     /// An attempt that is written down before it begins, and once more if it fails.

@@ -128,7 +128,7 @@ impl KeyStore<Disconnected> {
     ///
     /// Dropping the future drops the connection with it.
     pub async fn probe(&self) -> Result<ProbeReport, ConnectionError> {
-        self.core.contact(&self.core.backend).probe(ConnectReason::Probe).await
+        self.core.probe().await
     }
 
     /// Changes the store's configuration: any property that its type has.
@@ -143,8 +143,10 @@ impl KeyStore<Disconnected> {
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it resolves, nothing has changed here; the catalogue may have the new values, of which only the
-    /// name counts after a restart.
+    /// Dropped before it resolves, nothing has changed here; the catalogue may have the new values, as after
+    /// [`Unavailable`](crate::catalog::CatalogErrorKind::Unavailable). Of those two count: the name, after a restart; and that
+    /// the store was told a password, for whoever connects with that one next, in this process or a later one, though it
+    /// was refused before.
     pub async fn update(&mut self, change: impl Into<Change>) -> Result<(), UpdateError> {
         Disconnected::update(&mut self.core, change.into()).await
     }

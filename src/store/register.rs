@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::core::Core;
 use super::joint::Joint;
 use crate::backend::{
-    BackendError, BackendErrorKind, ConnectionError, ConnectionErrorCode, StoreConfiguration, StoreName,
-    Telling, Vault,
+    BackendError, BackendErrorKind, ConnectionError, ConnectionErrorCode, KeyStorePassword,
+    StoreConfiguration, StoreName, Telling, TellingId, Vault,
 };
 use crate::catalog::{
     CatalogError, CatalogErrorKind, Claim, Edit, Ledger, Record, Stored, Table, base64_text,
@@ -40,9 +40,12 @@ pub(crate) struct StoreRecord {
     /// What its backend is made of beside the configuration and must not be seen, sealed for this row.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "base64_text::optional")]
     pub(crate) secret: Option<Vec<u8>>,
-    /// When the store was told its password by an update last.
+    /// When the store was told a password by an update last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) telling: Option<Telling>,
+    pub(crate) telling: Option<TellingId>,
+    /// Which password that was, sealed for this row.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "base64_text::optional")]
+    pub(crate) told: Option<Vec<u8>>,
 }
 
 impl StoreRecord {
@@ -50,6 +53,16 @@ impl StoreRecord {
     pub(crate) fn unsealed_secret(&self, ledger: &Ledger) -> Result<Option<SecretBytes>, CatalogError> {
         let unseal = |sealed: &Vec<u8>| ledger.unseal(Table::Stores, self.id.as_str(), sealed);
         self.secret.as_ref().map(unseal).transpose()
+    }
+
+    /// When the store was told a password last, and which.
+    fn unsealed_telling(&self, ledger: &Ledger) -> Result<Option<Telling>, CatalogError> {
+        let (Some(id), Some(sealed)) = (&self.telling, &self.told) else { return Ok(None) };
+        let told = ledger.unseal(Table::Stores, self.id.as_str(), sealed)?;
+        let password =
+            std::str::from_utf8(told.expose()).ok().and_then(|text| KeyStorePassword::new(text).ok());
+        let corrupt = || CatalogError::at(CatalogErrorKind::Corrupt, Table::Stores, self.id.as_str());
+        Ok(Some(Telling::new(id.clone(), password.ok_or_else(corrupt)?)))
     }
 }
 
@@ -123,6 +136,7 @@ impl Register {
             state: Kept::Disconnected,
             secret: secret.map(|secret| seal_secret(ledger, &core.id, secret)),
             telling: None,
+            told: None,
         };
         let timing = Timing { clock: Arc::clone(&core.clock), limit: core.limits.call_timeout };
         timing.bounded(ledger.commit(vec![ledger.insert(&record)?])).await?;
@@ -159,6 +173,16 @@ impl Register {
 
     pub(super) fn latest(&self) -> Stored<StoreRecord> {
         self.latest.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// When the store was told a password last, and which, as far as is known here.
+    pub(super) fn telling(&self) -> Result<Option<Telling>, CatalogError> {
+        self.latest().record.unsealed_telling(&self.ledger)
+    }
+
+    /// Finds out what the record has by now: a write that was cut off before has taken place, or never will.
+    pub(super) async fn catch_up(&self) -> Result<(), CatalogError> {
+        self.write(|_| true).await
     }
 
     /// A move of the store, which is to be [written down](Self::keep). What was not written down of one before it never

@@ -15,7 +15,7 @@ use super::live::close;
 use super::register::seal_secret;
 use crate::backend::{
     Backend, Change, Connection, ConnectionError, ConnectionErrorCode, InvalidChange, StoreConfiguration,
-    StoreName, Telling,
+    StoreName, Telling, TellingId,
 };
 use crate::catalog::CatalogError;
 use crate::clock::Clock;
@@ -45,8 +45,13 @@ impl Revision {
             let error = ConnectionError::new(ConnectionErrorCode::InternalError);
             return Err(error.with_detail("the changed backend is of the other store type").into());
         }
-        let secret = secret.map(|secret| seal_secret(core.ring.ledger(), &core.id, &secret));
-        Ok(TriedRevision { name, backend, secret, telling, replacement: None })
+        let seal = |secret: &SecretBytes| seal_secret(core.ring.ledger(), &core.id, secret);
+        let secret = secret.as_ref().map(seal);
+        let told = telling.as_ref().map(|telling| {
+            let password = SecretBytes::from(telling.password().expose());
+            (telling.id().clone(), seal(&password))
+        });
+        Ok(TriedRevision { name, backend, secret, telling, told, replacement: None })
     }
 }
 
@@ -57,6 +62,8 @@ pub(crate) struct TriedRevision {
     /// Sealed, so that it is the same however often it is written.
     secret: Option<Vec<u8>>,
     telling: Option<Telling>,
+    /// The same for the row, sealed too.
+    told: Option<(TellingId, Vec<u8>)>,
     pub(super) replacement: Option<Replacement>,
 }
 
@@ -121,9 +128,9 @@ impl Core {
         tried: &TriedRevision,
     ) -> BoxFuture<'static, Result<(), CatalogError>> {
         let Some(register) = self.register.clone() else { return async { Ok(()) }.boxed() };
-        let TriedRevision { name, backend, secret, telling, replacement: _ } = tried;
+        let TriedRevision { name, backend, secret, telling: _, told, replacement: _ } = tried;
         let configuration = backend.as_ref().map(|(_, configuration)| configuration.clone());
-        let (name, secret, telling) = (name.clone(), secret.clone(), telling.clone());
+        let (name, secret, told) = (name.clone(), secret.clone(), told.clone());
         async move {
             register
                 .write(|record| {
@@ -136,8 +143,9 @@ impl Core {
                     if let Some(secret) = &secret {
                         record.secret = Some(secret.clone());
                     }
-                    if telling.is_some() {
-                        record.telling.clone_from(&telling);
+                    if let Some((telling, told)) = &told {
+                        record.telling = Some(telling.clone());
+                        record.told = Some(told.clone());
                     }
                     true
                 })
@@ -148,7 +156,7 @@ impl Core {
 
     /// Takes a revision over, as far as it concerns a store in every state.
     pub(super) fn adopt_revision(&mut self, tried: TriedRevision) -> Adopted {
-        let TriedRevision { name, backend, secret: _, telling, replacement } = tried;
+        let TriedRevision { name, backend, secret: _, telling, told: _, replacement } = tried;
         if let Some(name) = name {
             self.name = name;
         }

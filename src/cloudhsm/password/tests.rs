@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::backend::KeyStorePassword;
 
 fn password(text: &str) -> Pin {
     Pin::new(text).unwrap()
@@ -16,7 +17,7 @@ fn a_record_comes_back_as_it_was_written() {
         record.pending_refused = pending.is_some();
         record.told_refused = refused.is_some();
         record.told = record.told_refused.then(|| password("told1111"));
-        record.telling = pending.is_none().then(Telling::generate);
+        record.telling = pending.is_none().then(TellingId::generate);
         record.others.push(TokenName::Label(format!("a\tb\nc{tries}")).to_string());
         (record.pending, record.tries, record.refused) = (pending, tries, refused);
         assert_eq!(Record::from_bytes(record.to_bytes().expose()), Some(record.clone()));
@@ -37,35 +38,41 @@ fn what_is_no_record_is_refused() {
     }
     assert_eq!(Record::from_bytes(&[bytes, b"\n"].concat()), None);
     let text = std::str::from_utf8(bytes).unwrap();
-    assert_eq!(Record::from_bytes(text.replacen("\n\n", "\n0123\n", 1).as_bytes()), None);
+    for telling in ["", "0123"] {
+        let told = text.replacen("v1\n", &format!("v2\n{telling}\n"), 1);
+        assert_ne!(told, text);
+        assert_eq!(Record::from_bytes(told.as_bytes()), None);
+    }
     assert_eq!(Record::from_bytes(&[0xff; 40]), None);
 }
 
 #[test]
-fn a_record_of_the_first_version_is_read() {
+fn a_record_without_a_telling_is_one_of_the_first_version() {
     let first = b"custom-key-store password v1\ntold1111\nrefused\ngiven111\ncurrent1\n\n\n2\n\n\n";
     let mut expected = Record::new(password("given111"), password("current1"));
     (expected.told, expected.told_refused, expected.tries) = (Some(password("told1111")), true, 2);
+    assert_eq!(expected.to_bytes().expose(), first);
     assert_eq!(Record::from_bytes(first), Some(expected));
 }
 
 /// Which may hold a password that nobody else knows.
 #[test]
 fn a_record_of_a_later_version_gives_way_to_what_the_store_was_told_since_and_to_nothing_else() {
-    let (before, since) = (Telling::generate(), Telling::generate());
-    let later = format!("custom-key-store password v3\n{before}\nwhatever that may be\n");
+    let (before, since) = (telling(GIVEN), telling(GIVEN));
+    let of_another = telling("another1");
+    let later = format!("custom-key-store password v3\n{}\nwhatever that may be\n", before.id());
     futures::executor::block_on(async {
         for (text, telling, is_read) in [
             (&*later, None, false),
             (&later, Some(&before), false),
+            (&later, Some(&of_another), false),
             (&later, Some(&since), true),
             ("of somebody else", None, false),
             ("of somebody else", Some(&since), true),
         ] {
             let vault: Arc<dyn Vault> = Arc::new(crate::backend::MemoryVault::new());
             vault.write(text.as_bytes().into()).await.unwrap();
-            let request = request(&vault, telling);
-            match Keeper::open(&request, &password(GIVEN)).await {
+            match Keeper::open(&request(&vault, telling), &password(GIVEN)).await {
                 Ok(keeper) => {
                     assert!(is_read, "{text}");
                     assert_eq!(keeper.candidates().unwrap(), [(Candidate::Current, password(GIVEN))]);
@@ -79,6 +86,11 @@ fn a_record_of_a_later_version_gives_way_to_what_the_store_was_told_since_and_to
             assert_eq!(kept.expose(), text.as_bytes());
         }
     });
+}
+
+/// That a store was told this.
+fn telling(text: &str) -> Telling {
+    Telling::new(TellingId::generate(), KeyStorePassword::new(text).unwrap())
 }
 
 fn request(vault: &Arc<dyn Vault>, telling: Option<&Telling>) -> ConnectRequest {
@@ -144,7 +156,7 @@ impl Bench {
             }
             Step::Told(text) | Step::ToldInVain(text) => {
                 self.refused.clear();
-                (self.given, self.telling) = (password(text), Some(Telling::generate()));
+                (self.given, self.telling) = (password(text), Some(telling(text)));
             }
             Step::Again | Step::CutOff => {}
         }
@@ -214,7 +226,7 @@ fn a_password_that_is_told_replaces_the_others_when_it_is_in_force() {
             assert!(bench.refused.is_empty());
             let written = bench.vault.read().await.unwrap().unwrap();
             let mut expected = Record::new(password(text), password(text));
-            expected.telling = bench.telling;
+            expected.telling = bench.telling.map(|telling| telling.id().clone());
             assert_eq!(Record::from_bytes(written.expose()), Some(expected));
         }
     });

@@ -3,6 +3,7 @@
 
 mod attempts;
 mod calls;
+mod catalogue;
 mod codes;
 mod conforming;
 mod crash;
@@ -17,6 +18,7 @@ mod sharing;
 mod threads;
 mod tokens;
 mod told;
+mod unheard;
 mod values;
 mod vault;
 mod vectors;
