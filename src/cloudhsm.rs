@@ -58,10 +58,11 @@
 //!
 //! Before a password is tried, that is written down in the store's catalogue. One that was refused, and one of which
 //! three attempts ended nobody knows how, is not tried again until the store is told one by an update, be it the same:
-//! AWS CloudHSM locks a user after five wrong ones. Being told counts once, also when a later process is the first to
-//! connect. A password that never reached the token costs nothing. Where a login
+//! AWS CloudHSM locks a user after five wrong ones. Being told counts once, and for the password that was told, also when a later
+//! process is the first to connect with it. A password that never reached the token costs nothing. Where a login
 //! was lost while the store is connected, attempts to log in again are counted in memory: after a refusal, or three that
-//! end nobody knows how, calls are answered [`AuthenticationFailed`](crate::backend::BackendErrorKind::AuthenticationFailed).
+//! end nobody knows how, calls are answered [`AuthenticationFailed`](crate::backend::BackendErrorKind::AuthenticationFailed). So are those of every
+//! store of the process that shares the login, until one of them is told the password and logs in with it.
 //!
 //! Where the password is [changed](CloudHsmBuilder::rotate_password), the new one is written down first, beside the old
 //! one, until a login has shown which of them is in force; whatever is cut off in between, one of the two logs in.

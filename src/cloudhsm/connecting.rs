@@ -124,7 +124,7 @@ async fn log_in(
     let (mut refused, mut elsewhere) = (None, None);
     for (candidate, password) in keeper.candidates()? {
         keeper.before_try().await?;
-        match enter(settings, Some(seen), pool, password.clone()).await {
+        match enter(settings, Some(seen), pool, password.clone(), keeper.is_told()).await {
             Ok(Entered::LoggedIn) => {
                 keeper.accepted(candidate).await?;
                 return Ok(password);
@@ -195,9 +195,11 @@ async fn enter(
     seen: Option<&Arc<Seen>>,
     pool: &Pool,
     password: Pin,
+    is_told: bool,
 ) -> Result<Entered, Attempt> {
     let user = settings.user.clone();
-    let mut waiting = Waiting { ticket: Arc::default(), seen, is_over: false };
+    let ticket = Arc::new(Ticket::new(is_told));
+    let mut waiting = Waiting { ticket, seen, is_over: false };
     let (ticket, seen) = (Arc::clone(&waiting.ticket), seen.cloned());
     let entered = pool.call(move |seat| {
         let entered = seat.enter(&user, &password, &ticket);
@@ -224,7 +226,7 @@ async fn enter(
 async fn log_in_to_others(settings: &Settings, others: &[Pool], password: &Pin, keeper: &mut Keeper) {
     let asked = others.iter().filter(|pool| !keeper.is_refused_by(pool.token().name()));
     let logins = asked.map(|pool| async {
-        let entered = enter(settings, None, pool, password.clone()).await;
+        let entered = enter(settings, None, pool, password.clone(), keeper.is_told()).await;
         matches!(entered, Err(Attempt::Refused(_))).then_some(pool.token().name())
     });
     let refused: Vec<_> = futures_util::future::join_all(logins).await.into_iter().flatten().collect();
@@ -265,8 +267,8 @@ fn login_failed(name: &TokenName, error: LoginError) -> Attempt {
         }
         LoginError::Refused => Attempt::Untried(explained(
             Code::InvalidCredentials,
-            "the password was refused before; it is not tried again until the store is told one by an update, which may \
-             be the same",
+            "a login of this process with the password was lost, and not to be had again with it; it is not tried until \
+             this store is told it by an update, be it the same",
         )),
         LoginError::Pkcs11(error) => {
             let (refusal, code) = (is_refusal(&error), login_code(&error));

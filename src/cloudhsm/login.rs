@@ -74,12 +74,20 @@ pub(super) enum Entered {
 /// Settles between a thread that is about to show the token a password and whoever gives up waiting for it whether it
 /// was shown.
 #[derive(Default)]
-pub(super) struct Ticket(AtomicBool);
+pub(super) struct Ticket {
+    is_taken: AtomicBool,
+    /// The store is told the password, which is good for one attempt, whatever was refused before.
+    is_told: bool,
+}
 
 impl Ticket {
+    pub(super) fn new(is_told: bool) -> Self {
+        Self { is_taken: AtomicBool::new(false), is_told }
+    }
+
     /// Whether the caller is the first: either the password is shown, or it never will be.
     pub(super) fn take(&self) -> bool {
-        !self.0.swap(true, Ordering::AcqRel)
+        !self.is_taken.swap(true, Ordering::AcqRel)
     }
 }
 
@@ -117,7 +125,8 @@ impl Logins {
 }
 
 impl TokenLogin {
-    /// Logs in, unless another store of this process has done it, and shares in the login.
+    /// Logs in, unless another store of this process has done it, and shares in the login. A login that was lost, and whose
+    /// password is not tried again, is tried once more for a store that is told this one.
     pub(super) fn enter(
         &self,
         session: &Session,
@@ -135,7 +144,7 @@ impl TokenLogin {
             }
             _ if !ticket.take() => Err(LoginError::TooLate),
             Some(held) => {
-                let entered = again(session, held)?;
+                let entered = again(session, held, ticket.is_told)?;
                 self.count(entered);
                 held.stores += 1;
                 // A login with the other one shows nothing of this one.
@@ -154,11 +163,11 @@ impl TokenLogin {
     }
 
     /// Logs in again if the login was lost, as all sessions were, and says whether it was. A password that is refused
-    /// then is never tried again.
+    /// then is not tried again before a store is told it.
     pub(super) fn again(&self, session: &Session) -> Result<Entered, LoginError> {
         match &mut *lock(&self.holder) {
             Some(held) => {
-                let entered = again(session, held)?;
+                let entered = again(session, held, false)?;
                 self.count(entered);
                 Ok(entered)
             }
@@ -247,16 +256,23 @@ fn show(session: &Session, user: &User, password: &Pin) -> Result<(), LoginError
     }
 }
 
-fn again(session: &Session, held: &mut Holder) -> Result<Entered, LoginError> {
+/// Logs in again if the login was lost, with one password where the store is told it and nobody may try otherwise.
+fn again(session: &Session, held: &mut Holder, is_told: bool) -> Result<Entered, LoginError> {
     if is_logged_in(session).map_err(LoginError::Pkcs11)? {
         return Ok(Entered::Shared);
     }
-    if held.refused.load(Ordering::Acquire) || held.unclear >= MAX_UNCLEAR {
+    let is_barred = held.refused.load(Ordering::Acquire) || held.unclear >= MAX_UNCLEAR;
+    if is_barred && !is_told {
         return Err(LoginError::Refused);
     }
     if let Some(next) = held.next.clone() {
         match relogin(session, held, &next) {
-            Err(error) if is_refusal(&error) => held.next = None,
+            Err(error) if is_refusal(&error) => {
+                held.next = None;
+                if is_barred {
+                    return Err(LoginError::Pkcs11(error));
+                }
+            }
             Err(error) => return Err(LoginError::Pkcs11(error)),
             Ok(Entered::LoggedIn) => {
                 held.password = next;
@@ -287,12 +303,13 @@ fn relogin(session: &Session, held: &mut Holder, password: &Pin) -> Result<Enter
     match session.login(UserType::User, Some(&held.user.pin(password))) {
         Ok(()) => {
             held.unclear = 0;
+            held.refused.store(false, Ordering::Release);
             Ok(Entered::LoggedIn)
         }
         // By another session, in this moment.
         Err(Pkcs11Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(Entered::Shared),
         Err(error) => {
-            held.unclear += 1;
+            held.unclear = held.unclear.saturating_add(1);
             Err(error)
         }
     }

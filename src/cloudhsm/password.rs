@@ -72,6 +72,8 @@ pub(super) struct Keeper {
     record: Record,
     /// A configuration that is only tried out must not replace what the store rests on.
     writable: bool,
+    /// The attempt is made since the store was told its password, and is the one that this is good for.
+    is_told: bool,
 }
 
 impl Record {
@@ -212,7 +214,7 @@ impl Keeper {
         if is_said {
             record.telling = telling.cloned();
         }
-        Ok(Self { vault: Arc::clone(vault), record, writable })
+        Ok(Self { vault: Arc::clone(vault), record, writable, is_told: is_said })
     }
 
     /// Takes account of attempts that ended when nobody waited for them any more.
@@ -300,6 +302,11 @@ impl Keeper {
     /// Whether it is not known which of several passwords is in force: then there must not be one more.
     pub(super) const fn is_unsettled(&self) -> bool {
         self.record.pending.is_some() || self.record.told.is_some()
+    }
+
+    /// Whether the attempt is the one that a telling is good for, which holds for whatever refused the password before.
+    pub(super) const fn is_told(&self) -> bool {
+        self.is_told
     }
 
     /// Whether a password that is changed would still be known after a crash.
