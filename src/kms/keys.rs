@@ -7,6 +7,7 @@ use super::action::Action;
 use super::backends::Purpose;
 use super::call::{Found, Subject};
 use super::error::KmsError;
+use super::exception::Exception;
 use super::key_ref::{KeyRef, alias_arn};
 use super::mapping;
 use super::request::{AliasEntry, ScheduledDeletion};
@@ -22,6 +23,9 @@ use crate::store_id::StoreId;
 
 /// What is waited for when no window is given.
 const WINDOW: u32 = 30;
+
+/// The one name of a policy.
+const POLICY: &str = "default";
 
 /// How often an alias is followed that goes from one key to another.
 const TRIES: usize = 16;
@@ -380,12 +384,29 @@ impl Kms {
     ///
     /// May be dropped at will.
     pub async fn key_policy(&self, key: &KeyId) -> Result<String, KmsError> {
-        let id = *key;
+        self.key_policy_named(key, POLICY).await
+    }
+
+    /// `GetKeyPolicy` of the policy of this name, of which there is one, `default`.
+    ///
+    /// # Errors
+    ///
+    /// `NotFoundException` also for another name, and others that AWS documents.
+    ///
+    /// # Cancel safety
+    ///
+    /// May be dropped at will.
+    pub async fn key_policy_named(&self, key: &KeyId, name: &str) -> Result<String, KmsError> {
+        let (id, is_there) = (*key, name == POLICY);
         let work = move |kms: Self| async move {
             let route = kms.shared.route(&id).await?;
             let view = route.slot.view_full();
             view.keys(&route.slot).describe(&id).await.map_err(mapping::of_key)?;
-            Ok(policy(kms.shared.ledger.identity()))
+            match is_there {
+                true => Ok(policy(kms.shared.ledger.identity())),
+                false => Err(KmsError::new(Exception::NotFound, "No such policy exists")
+                    .advised("every key has one policy, named default")),
+            }
         };
         self.manage(Action::GetKeyPolicy, Subject::key(key), work).await
     }
@@ -405,7 +426,7 @@ impl Kms {
             let route = kms.shared.route(&id).await?;
             let view = route.slot.view_full();
             view.keys(&route.slot).describe(&id).await.map_err(mapping::of_key)?;
-            Ok(vec!["default"])
+            Ok(vec![POLICY])
         };
         self.manage(Action::ListKeyPolicies, Subject::key(key), work).await
     }

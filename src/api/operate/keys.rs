@@ -6,7 +6,7 @@ use crate::json::EncodedBody;
 use crate::key::KeyId;
 use crate::kms::{Exception, KeyRef, Kms};
 
-/// The one name of a policy.
+/// The name of a policy, unless one is given.
 const DEFAULT: &str = "default";
 const MOST_POLICIES: usize = 1000;
 
@@ -71,13 +71,9 @@ pub(super) async fn update_description(kms: &Kms, body: &[u8]) -> Result<Encoded
 
 pub(super) async fn policy(kms: &Kms, body: &[u8]) -> Result<EncodedBody, Failure> {
     let (key, name) = wire::get_key_policy(body)?;
-    let policy = kms.key_policy(&id_or_arn(kms, &key)?).await?;
-    match name.as_deref() {
-        None | Some(DEFAULT) => Ok(answers::policy(DEFAULT, &policy)),
-        Some(_) => {
-            Err(Failure::new(Exception::NotFound, "No such policy exists: every key has one, named default"))
-        }
-    }
+    let name = name.as_deref().unwrap_or(DEFAULT);
+    let policy = kms.key_policy_named(&id_or_arn(kms, &key)?, name).await?;
+    Ok(answers::policy(name, &policy))
 }
 
 pub(super) async fn policies(kms: &Kms, body: &[u8]) -> Result<EncodedBody, Failure> {

@@ -110,6 +110,11 @@ async fn what_is_refused_further_in_is_still_one_line() {
         ("EnableKey", json!({ "KeyId": audited.rig.pending.key_id }), "KMSInvalidStateException"),
         ("Decrypt", json!({ "CiphertextBlob": "AAAA" }), "InvalidCiphertextException"),
         (
+            "GetKeyPolicy",
+            json!({ "KeyId": audited.rig.key.key_id, "PolicyName": "another" }),
+            "NotFoundException",
+        ),
+        (
             "DisconnectCustomKeyStore",
             json!({ "CustomKeyStoreId": audited.rig.spare }),
             "CustomKeyStoreInvalidStateException",
