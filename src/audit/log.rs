@@ -90,7 +90,7 @@ pub use builder::AuditLogBuilder;
 ///
 /// Reads the file that was written to last, and compares it with the catalogue. Lines that the catalogue does not know of,
 /// since the process ended before it could be told, are adopted; what comes behind them, such as half a line, is cut off, and
-/// kept as `audit.jsonl.torn-<lines>`; either is said in the log. Anything else is an error. To look without changing anything
+/// kept as `audit.jsonl.torn-<lines>`, of more than 64 MiB the first 64 MiB; either is said in the log, with how much it is. Anything else is an error. To look without changing anything
 /// there are [`AuditLog::files`] and [`verify`](super::verify()).
 #[derive(Clone)]
 pub struct AuditLog(Arc<Inner>);

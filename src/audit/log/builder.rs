@@ -97,7 +97,7 @@ impl AuditLogBuilder {
 
     /// Begins a new file if the one that is there [was cut off](Kind::CutOff) or [altered](Kind::Altered). Its first line
     /// says why, and follows the last line that the catalogue knows of. What was there is given the name
-    /// `<name>.damaged-<lines>`. The same if somebody took away what the catalogue knows of the end of the log; its lines are then
+    /// `<name>.damaged-<lines>`, and files that are full `<name>.damaged-<first>-<last>`. The same if somebody took away what the catalogue knows of the end of the log; its lines are then
     /// counted from 1 again.
     ///
     /// What was damaged stays so: [`verify`](crate::audit::verify) goes on finding it as long as it is in the folder, and

@@ -6,8 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// The names of a log's files: `audit.jsonl` for the one that is written to, `audit.<first>-<last>.jsonl` for those that
-/// are full, by the numbers of their lines, and `audit.damaged-<lines>.jsonl` for one that was put aside. What was cut off at the
-/// end is in `audit.jsonl.torn-<lines>`, which is no file of lines.
+/// are full, by the numbers of their lines, and `audit.damaged-<lines>.jsonl`, or `audit.damaged-<first>-<last>.jsonl` for one that
+/// is full, for those that were put aside. What was cut off at the end is in `audit.jsonl.torn-<lines>`, which is no file of lines.
 #[derive(Debug, Clone)]
 pub(super) struct Names {
     current: PathBuf,
@@ -48,9 +48,15 @@ impl Names {
         Self::free(&format!("{first:012}-{last:012}"), |middle| self.with(middle))
     }
 
-    /// A name that nothing has, for a file that is not what it was when it had so many lines.
-    pub(super) fn damaged(&self, lines: u64) -> io::Result<PathBuf> {
-        Self::free(&format!("damaged-{lines:012}"), |middle| self.with(middle))
+    /// A name that nothing has, for this file, which is not what it was when there were so many lines. One that is full
+    /// keeps the numbers that it has: there may be more of them than one name is given to.
+    pub(super) fn damaged(&self, path: &Path, lines: u64) -> io::Result<PathBuf> {
+        let numbers = path.file_name().and_then(|name| self.middle(name)).and_then(numbers);
+        let middle = match numbers {
+            Some((first, last)) => format!("damaged-{first:012}-{last:012}"),
+            None => format!("damaged-{lines:012}"),
+        };
+        Self::free(&middle, |middle| self.with(middle))
     }
 
     /// A name that nothing has, for what was cut off after so many lines.
@@ -89,10 +95,6 @@ impl Names {
 
     /// The full files that are there, in the order of their lines.
     pub(super) fn list_full(&self) -> io::Result<Vec<Full>> {
-        let numbers = |middle: &str| {
-            let (first, last) = middle.split('.').next()?.split_once('-')?;
-            Some((first.parse().ok()?, last.parse().ok()?))
-        };
         let full = |(middle, path): (String, PathBuf)| {
             let (first, last) = numbers(&middle)?;
             Some(Full { first, last, path })
@@ -133,4 +135,10 @@ impl Names {
         }
         rest.strip_suffix(&self.extension)?.strip_suffix('.')
     }
+}
+
+/// Of the first and the last line of a file that is full, by what stands between stem and extension.
+fn numbers(middle: &str) -> Option<(u64, u64)> {
+    let (first, last) = middle.split('.').next()?.split_once('-')?;
+    Some((first.parse().ok()?, last.parse().ok()?))
 }

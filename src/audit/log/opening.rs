@@ -80,7 +80,7 @@ impl Opening {
         };
         let mut kept = None;
         if torn > 0 {
-            kept = Some(self.keep(&names, &file, torn, &end)?);
+            kept = Some((self.keep(&names, &file, torn, &end)?, torn.min(KEPT)));
             file.cut(file.length() - torn).map_err(|error| failure(error, &path))?;
         }
         let mut open = AuditRecord::service(clock.wall(), Operation::new(OPEN), AuditOutcome::Succeeded);
@@ -90,8 +90,8 @@ impl Opening {
         if torn > 0 {
             open = open.with_parameter("cutOffBytes", torn);
         }
-        if let Some(kept) = kept {
-            open = open.with_parameter("keptAs", kept);
+        if let Some((kept, bytes)) = kept {
+            open = open.with_parameter("keptAs", kept).with_parameter("keptBytes", bytes);
         }
         let mut batch = Batch::after(end);
         batch.add(&chain, &open);
@@ -117,12 +117,15 @@ impl Opening {
     }
 
     /// Keeps what is cut off at the end of a file: it may be half a line that was being written, or what somebody put there.
-    /// Gives the name of the file that it is in.
+    /// Gives the name of the file that it is in. Until it is whole it has another, so that starts that fail for want of room
+    /// leave one file behind and not one each.
     fn keep(&self, names: &Names, file: &LogFile, torn: u64, end: &Position) -> Result<String, AuditError> {
         let current = names.current();
         let kept = file.tail(torn, KEPT).and_then(|bytes| {
+            let next = names.next();
+            self.medium.create(&next, &bytes)?;
             let aside = names.torn(end.lines)?;
-            self.medium.create(&aside, &bytes)?;
+            self.medium.rename(&next, &aside)?;
             self.medium.sync_folder(current)?;
             Ok(aside.file_name().unwrap_or_default().to_string_lossy().into_owned())
         });
@@ -234,7 +237,7 @@ fn put_aside(
     known: &Position,
 ) -> Result<(), AuditError> {
     for path in files {
-        let aside = names.damaged(known.lines).and_then(|aside| medium.rename(&path, &aside));
+        let aside = names.damaged(&path, known.lines).and_then(|aside| medium.rename(&path, &aside));
         aside.map_err(|error| failure(error, &path))?;
     }
     medium.sync_folder(names.current()).map_err(|error| failure(error, names.current()))

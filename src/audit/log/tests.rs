@@ -185,3 +185,33 @@ fn after_steps_that_never_come_what_was_acknowledged_is_there() {
         });
     }
 }
+
+/// Starts that fail leave nothing behind, or so many of them would that no name is free.
+#[test]
+fn what_is_cut_off_is_kept_once_however_often_it_could_not_be() {
+    // To make a file, write to it, make it durable, and give it its name.
+    for first in 0..4 {
+        let (folder, faults) = (tempfile::tempdir().unwrap(), Faults::default());
+        let path = folder.path().join("audit.jsonl");
+        block_on(async {
+            let ledger = Ledger::ephemeral(Identity::nobody());
+            open(&ledger, &path, &faults).await.unwrap().close().await.unwrap();
+            let mut file = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
+            io::Write::write_all(&mut file, b"half a line").unwrap();
+            for _ in 0..3 {
+                let faults = Faults::new(first..first + 1);
+                assert_eq!(open(&ledger, &path, &faults).await.unwrap_err().kind(), Kind::NoRoom, "{first}");
+                assert_eq!(torn(folder.path()).len(), 0, "{first}");
+            }
+            open(&ledger, &path, &faults).await.unwrap().close().await.unwrap();
+            assert_eq!(torn(folder.path()), [b"half a line"], "{first}");
+        });
+    }
+}
+
+/// What was cut off.
+fn torn(folder: &Path) -> Vec<Vec<u8>> {
+    let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let is_torn = |path: &std::path::PathBuf| path.to_str().unwrap().contains("torn");
+    paths.filter(is_torn).map(|path| std::fs::read(path).unwrap()).collect()
+}

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use custom_key_store::audit::{
     self, AuditErrorKind as Kind, AuditFindingKind as Finding, AuditLog, AuditSink as _,
 };
-use custom_key_store::catalog::{Catalog, Edit, Ledger, MemoryCatalog, Table};
+use custom_key_store::catalog::{Catalog, Edit, Ledger, MemoryCatalog, Row, Table};
 use futures::executor::block_on;
 
 use super::opening::{Twice, ends, twice};
-use super::support::{copy_of, ledger_on, prompt, sealer, write};
+use super::support::{Place, copy_of, ledger_on, prompt, sealer, write};
 
 #[test]
 fn a_log_that_is_begun_anew_says_why_and_keeps_what_was_there() {
@@ -99,28 +99,79 @@ fn an_end_that_somebody_else_wrote_is_refused() {
 #[test]
 fn that_there_is_a_log_is_said_as_soon_as_it_is_opened() {
     block_on(async {
-        let Twice { place, second, .. } = twice().await;
-        // As a backup has it that was made before.
-        let unmarked = Arc::new(MemoryCatalog::new());
-        let made = ledger_on(Arc::clone(&unmarked)).await;
-        drop(made);
-        let root = second.0.read(Table::Catalog, "root").await.unwrap().unwrap();
-        assert!(String::from_utf8(root.body.clone()).unwrap().contains("is_audited"));
-        let before = unmarked.read(Table::Catalog, "root").await.unwrap().unwrap();
-        assert!(!String::from_utf8(before.body.clone()).unwrap().contains("is_audited"));
+        let place = Place::new();
+        let catalog = Arc::new(MemoryCatalog::new());
+        let ledger = ledger_on(Arc::clone(&catalog)).await;
+        let root = || async { catalog.read(Table::Catalog, "root").await.unwrap().unwrap() };
+        let is_marked = |row: &Row| String::from_utf8(row.body.clone()).unwrap().contains("is_audited");
+        let before = root().await;
+        assert!(!is_marked(&before));
+        let log = prompt(&ledger).open(place.log()).await.unwrap();
+        write(&log, "a").await.unwrap();
+        log.close().await.unwrap();
+        let marked = root().await;
+        assert!(is_marked(&marked));
         // Whoever did not know of it sees what was always there.
         for member in ["format", "identity", "sealed_root"] {
-            assert!(String::from_utf8(root.body.clone()).unwrap().contains(member));
+            assert!(String::from_utf8(marked.body.clone()).unwrap().contains(member));
         }
-        let log = {
-            let ledger = ledger_on(Arc::clone(&unmarked)).await;
-            fs::remove_file(place.log()).unwrap();
-            prompt(&ledger).open(place.log()).await.unwrap()
-        };
-        log.close().await.unwrap();
+
+        // There is the row of its end, and nothing else that says so.
+        let unmarked = copy_of(&catalog).await;
+        unmarked.commit(vec![Edit::delete(&marked), Edit::Insert(before.clone())]).await.unwrap();
+        let [end] = unmarked.list(Table::Audit, None, None, 9).await.unwrap().try_into().unwrap();
+        let ledger = ledger_on(Arc::clone(&unmarked)).await;
+        let log = prompt(&ledger).open(place.log()).await.unwrap();
         let after = unmarked.read(Table::Catalog, "root").await.unwrap().unwrap();
-        assert!(String::from_utf8(after.body).unwrap().contains("is_audited"));
-        assert_eq!(after.version, before.version + 1, "once");
+        assert!(is_marked(&after), "before anything is written");
+        assert_eq!(after.version, before.version + 1);
+        write(&log, "b").await.unwrap();
+        log.close().await.unwrap();
+        let again = unmarked.read(Table::Catalog, "root").await.unwrap().unwrap();
+        assert_eq!(again.version, after.version, "once");
+        assert_eq!(
+            place.names(),
+            ["BeginAuditFile", "OpenAuditLog", "a", "CloseAuditLog", "OpenAuditLog", "b", "CloseAuditLog"]
+        );
+        let report = audit::verify(&ledger, [place.log()]).await.unwrap();
+        assert!(report.is_intact(), "{report}");
+
+        // So from then on it cannot be taken away unseen.
+        let latest = unmarked.read(Table::Audit, &end.id).await.unwrap().unwrap();
+        unmarked.commit(vec![Edit::delete(&latest)]).await.unwrap();
+        assert_eq!(prompt(&ledger).open(place.log()).await.unwrap_err().kind(), Kind::Altered);
+    });
+}
+
+/// Somebody took away where a log ends that has more full files than one name can be given to.
+#[test]
+fn files_that_are_put_aside_keep_the_numbers_of_their_lines() {
+    block_on(async {
+        let place = Place::new();
+        let catalog = Arc::new(MemoryCatalog::new());
+        let ledger = ledger_on(Arc::clone(&catalog)).await;
+        let log = prompt(&ledger).max_file_size(1).open(place.log()).await.unwrap();
+        write(&log, "a").await.unwrap();
+        log.close().await.unwrap();
+        let full = AuditLog::files(place.log()).unwrap();
+        assert!(full.len() > 2, "{full:?}");
+        // As many as a log has after years.
+        for number in 100..1_200_u64 {
+            fs::write(place.path(&format!("audit.{number:012}-{number:012}.jsonl")), "of before").unwrap();
+        }
+        let before = place.files();
+        let [row] = catalog.list(Table::Audit, None, None, 9).await.unwrap().try_into().unwrap();
+        catalog.commit(vec![Edit::delete(&row)]).await.unwrap();
+        let log = prompt(&ledger).begin_anew().open(place.log()).await.unwrap();
+        log.close().await.unwrap();
+        for (name, content) in before {
+            let aside = match name.strip_prefix("audit.").unwrap() {
+                "jsonl" => "audit.damaged-000000000000.jsonl".to_owned(),
+                numbers => format!("audit.damaged-{numbers}"),
+            };
+            assert!(fs::read(place.path(&aside)).unwrap() == content, "{aside}");
+        }
+        assert_eq!(place.files().iter().filter(|(name, _)| !name.contains("damaged")).count(), 1);
     });
 }
 

@@ -104,11 +104,33 @@ fn what_somebody_put_behind_the_last_line_is_kept_and_never_written_over() {
             let kept = fs::read_to_string(place.path(&format!("audit.jsonl.torn-{lines:012}.2"))).unwrap();
             assert_eq!(kept, behind);
             let said = &place.lines()[lines]["serviceEventDetails"];
-            assert_eq!(said["cutOffBytes"], behind.len());
+            assert_eq!(
+                (&said["cutOffBytes"], &said["keptBytes"]),
+                (&behind.len().into(), &behind.len().into())
+            );
         }
         // None of them is a file of the log.
         assert_eq!(AuditLog::files(place.log()).unwrap(), [place.log()]);
         assert!(audit::verify(&ledger, [place.log()]).await.unwrap().is_intact());
+    });
+}
+
+#[test]
+fn of_more_than_is_kept_it_is_said_how_much_is() {
+    block_on(async {
+        let place = Place::new();
+        let ledger = ledger();
+        prompt(&ledger).open(place.log()).await.unwrap().close().await.unwrap();
+        let lines = place.lines().len();
+        let file = fs::OpenOptions::new().write(true).open(place.log()).unwrap();
+        // A hole takes no room.
+        let (length, torn) = (file.metadata().unwrap().len(), (64 << 20) + 5);
+        file.set_len(length + torn).unwrap();
+        prompt(&ledger).open(place.log()).await.unwrap().close().await.unwrap();
+        let said = &place.lines()[lines]["serviceEventDetails"];
+        assert_eq!((&said["cutOffBytes"], &said["keptBytes"]), (&torn.into(), &(64 << 20).into()), "{said}");
+        let kept = fs::metadata(place.path(said["keptAs"].as_str().unwrap())).unwrap();
+        assert_eq!(kept.len(), 64 << 20);
     });
 }
 
