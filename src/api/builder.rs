@@ -27,9 +27,10 @@ pub enum SetupError {
     /// The path of the load balancer's check is not a plain path, or that of the protocol.
     #[error("the ping path is not a plain path other than /")]
     PingPath,
-    /// One of the hosts can be none.
+    /// One of the hosts can be none, or the list of them is empty.
     #[error(
-        "one of the hosts is no name or address of one: letters, digits, - and ., and a port if it has one of its own"
+        "the list of hosts is empty, or one of them is no name or address of one: letters, digits, - and ., and a port if it \
+         has one of its own; leave the list out to accept what is signed for any host"
     )]
     Host,
 }
@@ -47,7 +48,7 @@ pub struct KmsApiBuilder {
     body_memory: usize,
     peer_limit: Option<RateLimit>,
     ping_path: String,
-    hosts: Vec<String>,
+    hosts: Option<Vec<String>>,
 }
 
 impl KmsApiBuilder {
@@ -62,7 +63,7 @@ impl KmsApiBuilder {
             body_memory: 64 * 1024 * 1024,
             peer_limit: None,
             ping_path: "/ping".to_owned(),
-            hosts: Vec::new(),
+            hosts: None,
         }
     }
 
@@ -91,9 +92,9 @@ impl KmsApiBuilder {
     /// for another host are refused with `InvalidSignatureException`. Unless it is set they may be signed for any: what an
     /// endpoint is called is known to those who call, and behind load balancers and tunnels to them alone. To be set where
     /// callers use the same access key ids at several endpoints of one Region, so that what was sent to one of them cannot be
-    /// sent to another within the five minutes for which it holds.
+    /// sent to another within the five minutes for which it holds. An empty list is an error, and does not mean any.
     pub fn hosts<H: Into<String>>(mut self, names: impl IntoIterator<Item = H>) -> Self {
-        self.hosts = names.into_iter().map(Into::into).collect();
+        self.hosts = Some(names.into_iter().map(Into::into).collect());
         self
     }
 
@@ -143,7 +144,8 @@ impl KmsApiBuilder {
     ///
     /// # Errors
     ///
-    /// [`SetupError::PingPath`] for a path that cannot be asked, [`SetupError::Host`] for a host that can be none.
+    /// [`SetupError::PingPath`] for a path that cannot be asked, [`SetupError::Host`] for a host that can be none, and
+    /// for an empty list of them.
     pub fn build(self) -> Result<KmsApi, SetupError> {
         let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'-' | b'_' | b'.');
         let path = &self.ping_path;

@@ -242,6 +242,9 @@ async fn an_endpoint_that_knows_its_names_takes_what_is_signed_for_them_alone() 
         let builder = KmsApi::builder(any.kms.clone(), callers()).hosts([wrong]);
         assert!(matches!(builder.build(), Err(SetupError::Host)), "{wrong}");
     }
+    // A list that came out empty does not mean all of them.
+    let none = KmsApi::builder(any.kms.clone(), callers()).hosts(Vec::<String>::new());
+    assert!(matches!(none.build(), Err(SetupError::Host)));
 }
 
 #[tokio::test]
