@@ -25,6 +25,7 @@ use crate::clock::Clock;
 use crate::key::PageRequest;
 use crate::rate::RateLimit;
 use crate::store::{Caller, Kept, Observer, Patience, StoreRecord};
+use crate::store_id::StoreId;
 
 /// Settings of a [`Kms`]. Every setting has a default; made by [`Kms::builder`].
 #[must_use]
@@ -137,8 +138,8 @@ impl KmsBuilder {
     /// # Errors
     ///
     /// [`KmsError`] when the catalogue cannot be read, or somebody has one of its stores; by the name `ValidationException` when
-    /// the [authorizer](Self::authorizer) cannot decide about its keys, such as [`Rules`](super::Rules) about those of another
-    /// account.
+    /// the [authorizer](Self::authorizer) cannot decide about its keys or stores, such as [`Rules`](super::Rules) about those of
+    /// another account.
     ///
     /// # Cancel safety
     ///
@@ -146,29 +147,33 @@ impl KmsBuilder {
     pub async fn open(self) -> Result<(Kms, Driver), KmsError> {
         let Self { ledger, backends, settings, authorizer, audit } = self;
         if let Some(authorizer) = &authorizer {
-            let unfit =
-                |error: Box<dyn Error + Send + Sync>| KmsError::new(Exception::Validation, error.to_string());
             authorizer.check(ledger.identity()).map_err(unfit)?;
         }
         let trail = Trail::new(audit, &settings);
         let shared = Arc::new(Shared::new(ledger, backends, settings, authorizer, trail));
         let driver = Driver::new(Arc::clone(&shared));
-        let mut after: Option<String> = None;
+        let (mut found, mut after) = (Vec::new(), None::<String>);
         loop {
             let limit = PageRequest::MAX_LIMIT;
             let page = shared.ledger.list::<StoreRecord>(None, after.as_deref(), limit);
             let page = shared.timing().bounded(page).await.map_err(mapping::of_catalog)?;
             after = page.last().map(|last| last.record.id.to_string());
             let is_last = page.len() < limit;
-            for stored in page {
-                let claim = shared.claims.claim_regardless(&stored.record.id, &stored.record.configuration);
-                // Those that are there stay, however few there may be.
-                let Some(seat) = shared.seat(None) else { continue };
-                restore(&shared, stored, claim, seat)?;
-            }
+            found.extend(page);
             if is_last {
                 break;
             }
+        }
+        // Before anything is done with them.
+        if let Some(authorizer) = &shared.authorizer {
+            let ids: Vec<StoreId> = found.iter().map(|stored| stored.record.id.clone()).collect();
+            authorizer.check_stores(&ids).map_err(unfit)?;
+        }
+        for stored in found {
+            let claim = shared.claims.claim_regardless(&stored.record.id, &stored.record.configuration);
+            // Those that are there stay, however few there may be.
+            let Some(seat) = shared.seat(None) else { continue };
+            restore(&shared, stored, claim, seat)?;
         }
         let caller = Arc::new(Caller::new(format!(
             "arn:{}:iam::{}:root",
@@ -177,6 +182,11 @@ impl KmsBuilder {
         )));
         Ok((Kms { shared, caller, request_id: None }, driver))
     }
+}
+
+/// What an authorizer cannot decide about.
+fn unfit(error: Box<dyn Error + Send + Sync>) -> KmsError {
+    KmsError::new(Exception::Validation, error.to_string())
 }
 
 /// Puts a store in its place.

@@ -40,6 +40,18 @@ pub trait Authorizer: fmt::Debug + Send + Sync + 'static {
         let _ = identity;
         Ok(())
     }
+
+    /// Whether it can decide about the custom key stores that there are when a [`Kms`](super::Kms) is opened: asked once, with
+    /// their ids, after [`check`](Self::check). Unless it is implemented, it can. Stores that are made later have ids of the
+    /// form `cks-` and 17 hexadecimal digits in lower case.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`check`](Self::check).
+    fn check_stores(&self, stores: &[StoreId]) -> Result<(), Box<dyn Error + Send + Sync>> {
+        let _ = stores;
+        Ok(())
+    }
 }
 
 /// A call, as an [`Authorizer`] sees it.

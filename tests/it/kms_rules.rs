@@ -9,7 +9,8 @@ use custom_key_store::kms::{
     InvalidRules, KeyRef, Kms, Permission, ReEncrypt, Rule, Rules,
 };
 use custom_key_store::{
-    AliasName, Caller, KeyId, KeyMetadata, NewKey, PageRequest, StoreId, TagKey, TagValue,
+    AliasName, Caller, KeyId, KeyMetadata, KeyStore, NewKey, PageRequest, StoreId, StoreName, TagKey,
+    TagValue,
 };
 
 use crate::kms::support::{builder, drive, exception, external, store_with_key};
@@ -281,7 +282,11 @@ fn a_key_with_tags_is_made_by_whoever_may_tag_keys_that_are_not_there_yet() {
         (vec![allow(&["TagResource"])], false, false),
         (vec![allow(&["CreateKey", "kms:TagResource"])], true, true),
         (vec![allow(&["CreateKey"]), allow(&["TagResource"]).stores(["cks-*"]).unwrap()], true, true),
-        (vec![allow(&["CreateKey"]), allow(&["TagResource"]).stores(["other-*"]).unwrap()], true, false),
+        (
+            vec![allow(&["CreateKey"]), allow(&["TagResource"]).stores(["cks-00000000000000000"]).unwrap()],
+            true,
+            false,
+        ),
         // Not by a rule about keys that there are.
         (vec![allow(&["CreateKey"]), allow(&["TagResource"]).keys(["*"]).unwrap()], true, false),
         (vec![allow(&["*"]), deny("TagResource").keys([id]).unwrap()], true, true),
@@ -368,6 +373,37 @@ fn what_toml_says_otherwise_is_an_error() {
     let error = error.downcast_ref::<InvalidRules>().unwrap();
     assert_eq!(error.number(), 1);
     assert!(matches!(error.error(), InvalidRule::KeyElsewhere { key, .. } if key == other));
+}
+
+/// A rule that denies and never matches would be the dangerous one.
+#[test]
+fn a_rule_about_stores_that_there_are_not_and_cannot_be_keeps_what_it_is_to_rule_from_opening() {
+    let manager = KeyManager::new();
+    let ledger = ledger();
+    let under = |pattern: &str| {
+        let denies = Rule::deny([PAYROLL], ["DisableKey"]).unwrap().stores(["cks-*", pattern]).unwrap();
+        let rules = Rules::new(vec![Rule::allow(["*"], ["*"]).unwrap(), denies]);
+        builder(&ledger, &manager).authorizer(rules).open()
+    };
+    futures::executor::block_on(async {
+        for ok in ["*", "cks-*", "*0", "cks-00000000000000000", "cks-*f*"] {
+            drop(under(ok).await.unwrap());
+        }
+        let wrong = ["payroll", "pay*", "cks-1", "cks-0000000000000000g", "CKS-*", "cks-00000000000000000*0"];
+        for wrong in wrong {
+            let error = under(wrong).await.map(drop).unwrap_err();
+            assert_eq!(error.exception(), Exception::Validation, "{wrong}");
+            let says = format!("rule 2: the rule names {wrong:?}, and no custom key store");
+            assert!(error.message().starts_with(&says), "{error}");
+        }
+        // One that the application has given an id of its own.
+        let made = KeyStore::builder(manager.clone()).id(StoreId::new("payroll").unwrap());
+        drop(made.create(&ledger, StoreName::new("payroll").unwrap()).await.unwrap());
+        for ok in ["payroll", "pay*"] {
+            drop(under(ok).await.unwrap());
+        }
+        assert_eq!(under("payrol").await.map(drop).unwrap_err().exception(), Exception::Validation);
+    });
 }
 
 /// Two keys of one store, of which the first is called `alias/mine` and the second `alias/other`.

@@ -45,11 +45,18 @@ pub enum InvalidRule {
         /// Whose the keys are.
         here: Identity,
     },
-    /// No custom key store has such an id.
+    /// No custom key store can have such an id.
     #[error(
-        "the rule names {0:?}, which is no id of a custom key store: it is cks- and 17 hexadecimal digits, and no name"
+        "the rule names {0:?}, which can be no id of a custom key store: one is cks- and 17 hexadecimal digits, or what the \
+         application has given it, of 1 to 64 characters, none of them a control character"
     )]
     Store(String),
+    /// No custom key store has such an id here, nor will one have it that is made.
+    #[error(
+        "the rule names {0:?}, and no custom key store here has such an id, nor will one that is made: name it by its id, which \
+         is cks- and 17 hexadecimal digits in lower case, and not by its name, or take it out of the rule"
+    )]
+    StoreElsewhere(String),
     /// None of the rule's actions is about what it names.
     #[error(
         "the rule names {0}, and none of its actions is about one: leave them out, or name other actions"

@@ -9,6 +9,7 @@ use super::{AuthorizationRequest, Authorizer, Decision};
 use crate::identity::Identity;
 use crate::key::{KeyArn, KeyId};
 use crate::kms::Action;
+use crate::store_id::StoreId;
 
 /// Which principal may call what, on which KMS keys and custom key stores.
 ///
@@ -26,8 +27,11 @@ use crate::kms::Action;
 /// on both keys; AWS asks for it on the alias as well, which no rule can name, so that whoever may `CreateAlias` on a key
 /// may choose any name that is free.
 ///
-/// What can never match is an error that says which rule it is and what to write: most when they are read, and ARNs of another
-/// partition, Region or account when a [`Kms`](crate::kms::Kms) is opened ([`check`](Authorizer::check)).
+/// What can never match is an error that says which rule it is and what to write: most when they are read; and when a
+/// [`Kms`](crate::kms::Kms) is opened, ARNs of another partition, Region or account ([`check`](Authorizer::check)), and ids of
+/// stores that are neither `cks-` and 17 hexadecimal digits nor those of one that is there
+/// ([`check_stores`](Authorizer::check_stores)). When a store with an id of its own is deleted, the rules that name it have to go
+/// too.
 ///
 /// ```
 /// use custom_key_store::kms::{Action, AuthorizationRequest, Authorizer as _, Decision, Rules};
@@ -235,6 +239,21 @@ impl Authorizer for Rules {
         }
         Ok(())
     }
+
+    /// Refuses stores by ids that none has here, nor one that will be made: what denies something in a store of another name
+    /// would deny nothing.
+    fn check_stores(&self, stores: &[StoreId]) -> Result<(), Box<dyn Error + Send + Sync>> {
+        for (number, rule) in (1..).zip(&self.0) {
+            let can_be = |pattern: &&Pattern| {
+                pattern.can_match(&form_of_store()) || stores.iter().any(|id| pattern.matches(id.as_str()))
+            };
+            if let Some(store) = rule.stores.iter().flatten().find(|store| !can_be(store)) {
+                let error = InvalidRule::StoreElsewhere(store.to_string());
+                return Err(InvalidRules { number, error }.into());
+            }
+        }
+        Ok(())
+    }
 }
 
 fn patterns<T: AsRef<str>>(
@@ -300,6 +319,13 @@ fn form_of_arn(identity: &Identity) -> Vec<Place> {
     head.bytes().map(Place::Is).chain(form_of_id()).collect()
 }
 
+/// What ids of stores look like that are made here.
+fn form_of_store() -> [Place; 21] {
+    const HEAD: [u8; 4] = *b"cks-";
+    std::array::from_fn(|at| HEAD.get(at).map_or(Place::Digit, |byte| Place::Is(*byte)))
+}
+
+/// Which ids there are beside those that are made here is known later.
 fn store(pattern: &Pattern) -> Result<(), InvalidRule> {
     let length: usize = pattern.parts().map(|part| part.chars().count()).sum();
     let can_be = pattern.parts().all(|part| !part.contains(char::is_control))
