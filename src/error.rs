@@ -100,7 +100,7 @@ impl ErrorKind {
     /// What is said of the key or the alias that an error is about.
     const fn text(self) -> &'static str {
         match self {
-            Self::KeyNotFound => "the custom key store has no such KMS key",
+            Self::KeyNotFound => "there is no such KMS key",
             Self::KeyDisabled => "the KMS key is disabled",
             Self::KeyPendingDeletion => "the deletion of the KMS key is scheduled",
             Self::KeyNotPendingDeletion => "no deletion of the KMS key is scheduled",

@@ -26,9 +26,15 @@ pub(crate) struct Settings {
     pub(crate) audit_log: Option<PathBuf>,
     #[serde(default)]
     pub(crate) serve_without_audit: bool,
+    /// Whether to begin the audit log anew where it is damaged. By a flag alone: whoever does so at every start hears of nothing.
+    #[serde(skip)]
+    pub(crate) begin_audit_log_anew: bool,
     /// Whether to check what is kept, instead.
     #[serde(skip)]
     pub(crate) verify: bool,
+    /// Whether everything is logged, and not only what fails.
+    #[serde(skip)]
+    pub(crate) log: bool,
     pub(crate) software: Option<Vec<BackingKeyId>>,
     pub(crate) identity: Option<IdentitySettings>,
     pub(crate) tls: Option<Tls>,
@@ -45,12 +51,12 @@ pub(crate) struct Settings {
     pub(crate) rules: Option<Rules>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct IdentitySettings {
-    partition: Partition,
-    region: Region,
-    account: AccountId,
+    partition: Option<Partition>,
+    region: Option<Region>,
+    account: Option<AccountId>,
 }
 
 #[derive(Deserialize)]
@@ -134,17 +140,13 @@ impl Settings {
 
     /// That of a new catalogue.
     pub(crate) fn identity(&self) -> Result<Identity, Box<dyn Error>> {
-        Ok(match &self.identity {
-            Some(IdentitySettings { partition, region, account }) => {
-                Identity::new(partition.clone(), region.clone(), account.clone())
-            }
+        let IdentitySettings { partition, region, account } = self.identity.clone().unwrap_or_default();
+        Ok(Identity::new(
+            partition.map_or_else(|| Partition::new("aws"), Ok)?,
+            region.map_or_else(|| Region::new("us-east-1"), Ok)?,
             // The account of AWS's examples.
-            None => Identity::new(
-                Partition::new("aws")?,
-                Region::new("us-east-1")?,
-                AccountId::new("111122223333")?,
-            ),
-        })
+            account.map_or_else(|| AccountId::new("111122223333"), Ok)?,
+        ))
     }
 }
 
@@ -159,8 +161,14 @@ pub(crate) fn settings(flags: Flags) -> Result<Settings, Box<dyn Error>> {
     };
     settings.listen = flags.listen.or(settings.listen);
     settings.folder = flags.folder.unwrap_or(settings.folder);
-    settings.verify = flags.verify;
+    (settings.verify, settings.log) = (flags.verify, flags.log);
     settings.audit_log = flags.audit_log.or(settings.audit_log);
+    settings.begin_audit_log_anew = flags.begin_audit_log_anew;
+    if settings.begin_audit_log_anew && (settings.verify || settings.audit_log.is_none()) {
+        return Err(
+            "--begin-audit-log-anew is for a start with an audit log: give that with --audit-log FILE".into(),
+        );
+    }
     settings.external.connect_to.extend(flags.connect_to);
     settings.external.trust_roots.extend(flags.trust_roots);
     if flags.software && settings.software.is_none() {

@@ -15,7 +15,12 @@ Usage: cargo run --example kms_server -- [FLAG]...
                          [default: the first of the ports 8080 to 8089 of 127.0.0.1 that is free]
   --folder FOLDER        where catalogue, sealing key and credentials are; made if it is not there
                          [default: kms-data in the working directory]
-  --audit-log FILE       who did what and how it ended, in lines of JSON [default: no log]
+  --audit-log FILE       who did what and how it ended, in lines of JSON; once there is one, each start wants it
+                         [default: no log]
+  --begin-audit-log-anew
+                         for a log that is cut off or altered, when it is known by whom: what is there is kept under
+                         another name, and a new file begins, whose first line says why. What is lost stays lost:
+                         --verify goes on finding it. A log that is whole is gone on with
   --connect-to HOST=ADDRESS:PORT
                          where the proxies of this host are, may be given again; any other host must be a public
                          address, on port 443 [default: none]
@@ -23,7 +28,8 @@ Usage: cargo run --example kms_server -- [FLAG]...
                          [default: those that the system trusts]
   --software             every store is one of a key manager in memory with one key, `usable`: for tests
   --verify               checks every row of the catalogue, and every line of the audit log, as they are, and ends
-  --log                  each request, and what becomes of each connection and why, is a line on standard error
+  --log                  each request, and whatever becomes of a connection, is a line on standard error
+                         [default: only why a connection failed]
   --help                 this
 
 Where time runs out, which the configuration can change: a request to a proxy after 250 milliseconds. How much there may
@@ -39,6 +45,7 @@ pub(crate) struct Flags {
     pub(crate) listen: Option<String>,
     pub(crate) folder: Option<PathBuf>,
     pub(crate) audit_log: Option<PathBuf>,
+    pub(crate) begin_audit_log_anew: bool,
     pub(crate) connect_to: Vec<(String, SocketAddr)>,
     pub(crate) trust_roots: Vec<PathBuf>,
     pub(crate) software: bool,
@@ -61,6 +68,7 @@ impl Flags {
                 "--listen" => flags.listen = Some(value()?),
                 "--folder" => flags.folder = Some(value()?.into()),
                 "--audit-log" => flags.audit_log = Some(value()?.into()),
+                "--begin-audit-log-anew" => flags.begin_audit_log_anew = true,
                 "--connect-to" => {
                     let text = value()?;
                     let (host, address) = text

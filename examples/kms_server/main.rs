@@ -6,8 +6,8 @@
 //! cargo run --example kms_server -- --connect-to proxy.example.com=127.0.0.1:8000 --trust-root xks-data/root.pem
 //! ```
 //!
-//! It says what to put into the environment of a client. `--help` lists the flags, which count before the configuration. With
-//! `--log` each request, and what becomes of each connection and why, is a line on standard error. A start whose configuration
+//! It says what to put into the environment of a client. `--help` lists the flags, which count before the configuration. Why a
+//! connection failed is a line on standard error, and with `--log` each request, and whatever becomes of a connection, is too. A start whose configuration
 //! is refused makes nothing; what one has made stays, however it ends, since another may count on it by then. The locks of the
 //! files, `catalog.sqlite.lock` above all, are never removed either: whoever does lets in a second server.
 //!
@@ -22,19 +22,20 @@
 //! # folder = "kms-data"                 # where the files are that are named nowhere; made if it is not there
 //! # catalog = "kms-data/catalog.sqlite"
 //! # sealing_key = "kms-data/sealing.key"   # made when there is neither it nor anything in the catalogue; keep it elsewhere
-//! # audit_log = "kms-data/audit.jsonl"  # absent: none
+//! # audit_log = "kms-data/audit.jsonl"  # absent: none; once there is one, each start wants it
 //! # serve_without_audit = false         # boolean: whether to go on when its medium is full or fails; or else calls are
 //! #                                     # refused, but for DisconnectCustomKeyStore and DisableKey
 //! # software = ["usable"]               # for tests: a key manager in memory, with these external keys, serves every store that
 //! #                                     # nothing below knows; absent: such stores are refused
 //!
-//! # [identity]                          # of a new catalogue; one that is there has to have the same
+//! # [identity]                          # of a new catalogue; one that is there has to have the same, if this section is given
 //! # partition = "aws"
 //! # region = "us-east-1"
 //! # account = "111122223333"
 //!
 //! # [tls]                               # absent: plain HTTP
-//! # certificate = "chain.pem"
+//! # certificate = "chain.pem"           # of the host or address in the clients' AWS_ENDPOINT_URL_KMS; they trust its issuer
+//! #                                     # by AWS_CA_BUNDLE=root.pem, if it is one of your own
 //! # private_key = "key.pem"
 //!
 //! # [limits]
@@ -76,7 +77,7 @@
 //! ```
 //!
 //! Relative paths are relative to the working directory, not to the configuration.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "an example shows what happens")]
+#![expect(clippy::print_stderr, reason = "an example shows what happens")]
 
 mod backends;
 mod callers;
@@ -86,11 +87,13 @@ mod flags;
 mod keeping;
 #[path = "../parts/making.rs"]
 mod making;
+#[path = "../parts/say.rs"]
+mod say;
 #[path = "../parts/shell.rs"]
 mod shell;
 
 use std::error::Error;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -103,6 +106,7 @@ use custom_key_store::catalog::Ledger;
 use custom_key_store::kms::{ConnectionEvent, ConnectionEvents, Driver, Kms};
 use flags::{Flags, HELP};
 use futures::StreamExt as _;
+use say::say;
 use tokio::net::TcpListener;
 
 #[tokio::main]
@@ -124,7 +128,7 @@ async fn main() -> ExitCode {
 async fn run() -> Result<(), Box<dyn Error>> {
     let flags = Flags::of(std::env::args().skip(1))?;
     if flags.help {
-        print!("{HELP}");
+        say(HELP.trim_end());
         return Ok(());
     }
     if flags.log {
@@ -153,7 +157,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let ledger = keeping::ledger(&settings).await?;
     let ended = served(at, &ledger, settings).await;
     let closed = ledger.close().await;
-    println!("ended; {} connections were cut off", ended?);
+    say(format_args!("ended; {} connections were cut off", ended?));
     Ok(closed?)
 }
 
@@ -169,9 +173,10 @@ async fn served(at: At, ledger: &Ledger, mut settings: Settings) -> Result<usize
     let At { url, listener, options } = at;
     // Of a catalogue that was there it is known only now whose keys it has.
     checking::check(&settings, ledger.identity())?;
+    let audit_log = keeping::audit_log(ledger, &settings).await?;
     let (callers, said) = callers::callers(&settings, &url, ledger.identity())?;
-    let (kms, driver) = open(ledger, &mut settings).await?;
-    tokio::spawn(log(kms.events()));
+    let (kms, driver) = open(ledger, audit_log, &mut settings).await?;
+    tokio::spawn(log(kms.events(), settings.log));
     let mut driving = tokio::spawn(driver);
     let mut api = KmsApi::builder(kms.clone(), callers);
     if let Some(rate) = settings.limits.peer_rate {
@@ -182,14 +187,14 @@ async fn served(at: At, ledger: &Ledger, mut settings: Settings) -> Result<usize
     let stop = stop()?;
     let (serving, handle) = serve(listener, api.build()?, options);
 
-    println!("serving at {url}; files in {}; Ctrl-C ends it", settings.folder.display());
+    say(format_args!("serving at {url}; files in {}; Ctrl-C ends it", settings.folder.display()));
     if everybody {
-        println!("  there are no rules: every caller may do everything");
+        say("  there are no rules: every caller may do everything");
     }
     for caller in said {
-        println!("{caller}");
+        say(caller);
     }
-    println!("  aws kms describe-custom-key-stores");
+    say("  aws kms describe-custom-key-stores");
 
     tokio::spawn(async move {
         stop.await;
@@ -205,7 +210,11 @@ async fn served(at: At, ledger: &Ledger, mut settings: Settings) -> Result<usize
     Ok(drained.cut_off)
 }
 
-async fn open(ledger: &Ledger, settings: &mut Settings) -> Result<(Kms, Driver), Box<dyn Error>> {
+async fn open(
+    ledger: &Ledger,
+    audit_log: Option<AuditLog>,
+    settings: &mut Settings,
+) -> Result<(Kms, Driver), Box<dyn Error>> {
     let backends = backends::backends(settings, ledger.identity())?;
     let mut builder = Kms::builder(ledger.clone(), backends);
     if let Some(rules) = settings.rules.take() {
@@ -219,29 +228,29 @@ async fn open(ledger: &Ledger, settings: &mut Settings) -> Result<(Kms, Driver),
         Some(rate) => builder.quota(RateLimit::from(rate)),
         None => builder,
     };
-    if let Some(path) = &settings.audit_log {
-        let log = AuditLog::open(ledger, path).await?;
+    if let Some(log) = audit_log {
         let on_failure = if settings.serve_without_audit { OnFailure::Continue } else { OnFailure::Refuse };
         builder = builder.audit(AuditTrail::new(log, on_failure));
     }
     Ok(builder.open().await?)
 }
 
-/// What becomes of connections, as long as there are any, and of those that fail the whole chain of causes.
-async fn log(mut events: ConnectionEvents) {
+/// What becomes of connections, as long as there are any, and of those that fail the whole chain of causes: that is said in
+/// any case.
+async fn log(mut events: ConnectionEvents, is_logged: bool) {
     while let Some(ConnectionEvent { store, name, from, to, error, .. }) = events.next().await {
-        match error {
-            Some(error) => {
-                let (code, advice) = (error.code(), error.code().advice(None).action);
-                let cause = chain(&error);
-                let what = if from == to {
-                    "an attempt has failed, and another follows"
-                } else {
-                    "a connection has failed"
-                };
-                tracing::warn!(%store, %name, %from, %to, %code, cause, advice, "{what}");
-            }
-            None => tracing::info!(%store, %name, %from, %to, "a connection has changed"),
+        let Some(error) = error else {
+            tracing::info!(%store, %name, %from, %to, "a connection has changed");
+            continue;
+        };
+        let (code, advice) = (error.code(), error.code().advice(None).action);
+        let cause = chain(&error);
+        let what =
+            if from == to { "an attempt has failed, and another follows" } else { "a connection has failed" };
+        tracing::warn!(%store, %name, %from, %to, %code, cause, advice, "{what}");
+        if !is_logged {
+            // Whether or not somebody reads it.
+            drop(writeln!(std::io::stderr(), "{store} ({name}): {what}: {cause}. {advice}"));
         }
     }
 }

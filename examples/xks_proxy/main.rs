@@ -58,13 +58,15 @@
 //! ```
 //!
 //! Relative paths, that of `password_file` among them, are relative to the working directory, not to the configuration.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "an example shows what happens")]
+#![expect(clippy::print_stderr, reason = "an example shows what happens")]
 
 mod config;
 mod folder;
 mod key_file;
 #[path = "../parts/making.rs"]
 mod making;
+#[path = "../parts/say.rs"]
+mod say;
 #[path = "../parts/shell.rs"]
 mod shell;
 mod tenant;
@@ -83,6 +85,7 @@ use custom_key_store::xks::proxy::{
     ClientIdentity, Proxy, ServeOptions, ServerCertificate, TlsOptions, serve,
 };
 use key_file::{lock, sealing_key};
+use say::say;
 use tenant::tenant_of;
 use tokio::net::TcpListener;
 
@@ -101,7 +104,7 @@ async fn main() -> ExitCode {
 async fn run() -> Result<(), Box<dyn Error>> {
     let flags = Flags::of(std::env::args().skip(1))?;
     if flags.help {
-        print!("{HELP}");
+        say(HELP.trim_end());
         return Ok(());
     }
     if flags.log {
@@ -140,15 +143,15 @@ async fn run() -> Result<(), Box<dyn Error>> {
         builder = builder.tenant(tenant.map_err(|error| InTenant { path, error })?);
     }
     let (serving, handle) = serve(listener, builder.build()?, options);
-    println!(
+    say(format_args!(
         "serving at {scheme}://{address}; for load balancers GET {scheme}://{address}/ping; Ctrl-C ends it"
-    );
+    ));
     if let Some(folder) = &folder {
-        println!(
+        say(format_args!(
             "  cargo run --example kms_server -- --connect-to {}={address} --trust-root {}",
             folder::HOST,
             shell::word(&folder.join("root.pem"))
-        );
+        ));
     }
     tokio::spawn(async move {
         if tokio::signal::ctrl_c().await.is_ok() {
@@ -156,7 +159,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
         }
     });
     let drained = serving.await;
-    println!("ended; {} connections were cut off", drained.cut_off);
+    say(format_args!("ended; {} connections were cut off", drained.cut_off));
     Ok(())
 }
 

@@ -20,6 +20,7 @@ use custom_key_store::xks::proxy::{KeyGrant, Tenant};
 use crate::config::{Credential, CredentialFile, Key, KeysBy, Pkcs11, TenantSettings};
 use crate::key_file::KeyFile;
 use crate::making;
+use crate::say::say;
 
 /// What can be wrong, found out before anything is made. Of tokens only what is said of them.
 pub(crate) fn check(settings: &TenantSettings, folder: Option<&Path>) -> Result<(), Box<dyn Error>> {
@@ -70,7 +71,7 @@ pub(crate) async fn tenant_of(
         }
         tenant = tenant.key(key.id.clone(), grant);
         let usages = described.get(&key.id).map_or_else(|| key.usages.clone(), usages_of);
-        println!("  key {:<16} {usages:?}{}", key.id, if key.enabled { "" } else { " disabled" });
+        say(format_args!("  key {:<16} {usages:?}{}", key.id, if key.enabled { "" } else { " disabled" }));
     }
     if let Some(rate) = settings.rate_limit {
         tenant = tenant.rate_limit(rate.into());
@@ -86,11 +87,11 @@ pub(crate) async fn tenant_of(
         tenant = tenant.credential(made);
     }
     let region = settings.regions.first().map_or("us-east-1", Region::as_str);
-    println!(
+    say(format_args!(
         "  curl --aws-sigv4 aws:amz:{region}:kms-xks-proxy --user {user} -H content-type:application/json \\\n    \
          -d '{{\"requestMetadata\":{{\"kmsRequestId\":\"1\",\"kmsOperation\":\"KmsHealthCheck\"}}}}' {base}{}/health",
         settings.path
-    );
+    ));
     Ok(tenant.build()?)
 }
 

@@ -60,6 +60,9 @@ pub use builder::AuditLogBuilder;
 /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 /// ```
 ///
+/// That every call of a [`Kms`](crate::kms::Kms) is written to it does
+/// [`KmsBuilder::audit`](crate::kms::KmsBuilder::audit), given the trail.
+///
 /// It belongs to a [`Ledger`], which has one: the key of its codes is derived from that ledger's root key, and where it
 /// ends is kept in the catalogue, after each batch of lines. So whoever can change the files can neither edit, insert nor
 /// reorder lines unseen, nor take any away, the last ones included. What is not seen is that somebody puts both the files

@@ -318,10 +318,12 @@ impl Kms {
         }
     }
 
-    /// Says nothing of the key: whether it is there is not for everybody to know.
+    /// Says nothing of the key: whether it is there is not for everybody to know. Nor whether a rule denies it or none allows it, of
+    /// which an application's authorizer says nothing.
     #[cold]
     fn denied(&self, permission: Permission) -> KmsError {
-        let message = format!("no rule lets {} do kms:{permission} on this", self.caller.principal);
+        let principal = &self.caller.principal;
+        let message = format!("{principal} is not authorized to perform kms:{permission} on this resource");
         KmsError::new(Exception::AccessDenied, message)
     }
 

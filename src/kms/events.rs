@@ -55,6 +55,24 @@ impl Eq for ConnectionEvent {}
 
 /// The events of connections, from the moment at which it was made by [`Kms::events`](super::Kms::events). Ends with the
 /// driver.
+///
+/// It is a [`Stream`] of the crate `futures-util`, whose `StreamExt` (that of `futures` is the same) has `next`, in a task of
+/// the application's:
+///
+/// ```
+/// use custom_key_store::kms::ConnectionEvents;
+/// use futures_util::StreamExt as _;
+///
+/// /// Run it as a task: `tokio::spawn(watch(kms.events()))`.
+/// async fn watch(mut events: ConnectionEvents) {
+///     while let Some(event) = events.next().await {
+///         match &event.error {
+///             Some(error) => eprintln!("{}: {error}, and is {}", event.name, event.to),
+///             None => println!("{} is {}", event.name, event.to),
+///         }
+///     }
+/// }
+/// ```
 #[must_use = "events are told to who polls"]
 pub struct ConnectionEvents(Arc<Mutex<Listener>>);
 

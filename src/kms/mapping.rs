@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind};
 use crate::key::KeyId;
 use crate::store::{ConnectionState, CreateError, UpdateError};
 use crate::store_id::StoreId;
-use crate::value::InvalidValue;
+use crate::value::{InvalidValue, Problem};
 
 const CONNECT: &str = "connect the custom key store; DescribeCustomKeyStores tells when it is CONNECTED";
 
@@ -94,9 +94,14 @@ pub(super) fn of_key(error: Error) -> KmsError {
         ErrorKind::KeyNotFound | ErrorKind::AliasNotFound => Exception::NotFound,
         ErrorKind::AliasExists => Exception::AlreadyExists,
         ErrorKind::KeyDisabled => Exception::Disabled,
-        ErrorKind::KeyPendingDeletion | ErrorKind::KeyNotPendingDeletion | ErrorKind::NotConnected => {
-            Exception::KmsInvalidState
+        ErrorKind::KeyPendingDeletion => {
+            let advice =
+                "if the KMS key is needed, cancel that with CancelKeyDeletion, and enable it with EnableKey";
+            return KmsError::new(Exception::KmsInvalidState, error.to_string())
+                .advised(advice)
+                .because(error);
         }
+        ErrorKind::KeyNotPendingDeletion | ErrorKind::NotConnected => Exception::KmsInvalidState,
         ErrorKind::IncorrectKey => Exception::IncorrectKey,
         ErrorKind::InvalidCiphertext | ErrorKind::UnknownVersion => Exception::InvalidCiphertext,
         ErrorKind::ExternalKeyInUse => Exception::XksKeyAlreadyInUse,
@@ -165,8 +170,29 @@ pub(super) fn of_create_key(
             told(exception, store_type, kind, error)
         }
         ErrorKind::Catalog(CatalogErrorKind::NotFound) => store_not_found(store.as_str()).because(error),
+        ErrorKind::InvalidInput => of_origin(store, store_type, error),
         _ => of_key(error),
     }
+}
+
+/// Of a key that a store of this type does not have: who calls has said so with an Origin, of which a store knows nothing.
+fn of_origin(store: &StoreId, store_type: CustomKeyStoreType, error: Error) -> KmsError {
+    let is_of_origin = |value: &InvalidValue| {
+        value.field() == "XksKeyId"
+            && matches!(value.problem(), Problem::Missing | Problem::Inconsistent { .. })
+    };
+    if !error.invalid_value().is_some_and(is_of_origin) {
+        return of_key(error);
+    }
+    let wanted = match store_type {
+        CustomKeyStoreType::AwsCloudhsm => "Origin AWS_CLOUDHSM and no XksKeyId",
+        _ => "Origin EXTERNAL_KEY_STORE and an XksKeyId",
+    };
+    let message =
+        format!("the custom key store {store} is of the type {store_type}: its KMS keys have {wanted}");
+    KmsError::new(Exception::Validation, message)
+        .advised("give what keys of this custom key store have, or name another one")
+        .because(error)
 }
 
 /// Of random bytes of a cluster. (6.3)
@@ -282,7 +308,14 @@ pub(super) fn of_refusal(refusal: Refusal) -> KmsError {
         Refusal::Unsupported(_) => Exception::UnsupportedOperation,
         Refusal::TimedOut | Refusal::Internal => Exception::KmsInternal,
     };
-    KmsError::new(exception, refusal.to_string()).because(refusal)
+    let error = KmsError::new(exception, refusal.to_string());
+    let error = match refusal {
+        Refusal::Unsupported(_) => error.advised(
+            "name a custom key store that is supported here, or have whoever operates this set up a key manager for it",
+        ),
+        _ => error,
+    };
+    error.because(refusal)
 }
 
 /// Of what a change of a store would need for itself. A cluster of another store shares no backup with this store's, since

@@ -231,7 +231,8 @@ impl Kms {
                 let message = format!(
                     "the custom key store {id} has KMS keys; those whose deletion is scheduled count until they are deleted"
                 );
-                Err(KmsError::new(Exception::CustomKeyStoreHasCmks, message).because(error))
+                // What the catalogue says of it is a lost race, which it was not.
+                Err(KmsError::new(Exception::CustomKeyStoreHasCmks, message))
             }
             // This deletion, or an earlier one, took place after all, of which the catalogue did not say so in time.
             Err(error) if error.kind() == CatalogErrorKind::NotFound || shared.is_gone(&id, &error).await => {

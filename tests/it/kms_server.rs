@@ -4,6 +4,7 @@
 //! The proxy that its stores are on is one of this process, so that external keys outlive the kills. The kills come at
 //! random moments of calls that are under way, by a seed that failures show.
 
+mod audited;
 mod caller;
 mod kills;
 mod server;

@@ -49,9 +49,10 @@ impl AuditReport {
 impl fmt::Display for AuditReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { files, lines, proven, last, .. } = self;
+        let files_word = if *files == 1 { "file" } else { "files" };
         write!(
             f,
-            "{lines} lines in {files} files, {proven} of them proven, the last of these number {last}"
+            "{lines} lines in {files} {files_word}, {proven} of them proven, the last of these number {last}"
         )?;
         if let Some(head) = self.head {
             write!(f, " (the catalogue knows of {head})")?;

@@ -94,6 +94,8 @@ fn a_start_whose_configuration_is_refused_makes_nothing_and_what_was_there_stays
         "folder = 'new/data'\naudit_log = 'new/data/audit.jsonl'\n[[rules]]\nprincipals = ['*']\nactions = ['*']\n\
          [[rules]]\nprincipals = ['*']\nactions = ['*']\nkeys = ['arn:aws:kms:us-east-1:999999999999:key/*']",
     );
+    // Each of its settings has a value of its own.
+    file("identity.toml", "audit_log = 'nowhere/audit.jsonl'\n[identity]\nregion = 'eu-central-1'");
     file("action.toml", "[[rules]]\nprincipals = ['*']\nactions = ['ReEncrypt']");
     file(
         "cluster.toml",
@@ -142,6 +144,8 @@ fn a_start_whose_configuration_is_refused_makes_nothing_and_what_was_there_stays
             "rule 1: the rule names ReEncrypt, which is no action of AWS's",
         ),
         (server, &["--verify"], "there is no catalogue"),
+        (server, &["--begin-audit-log-anew"], "--audit-log FILE"),
+        (server, &["--listen", "127.0.0.1:0", "--config", "identity.toml"], "nowhere/audit.jsonl"),
         (proxy, &["--config", "gone.toml"], "gone.toml"),
         (proxy, &["--listen", &taken, "--folder", "new/data"], "--listen"),
         (proxy, &["--listen", "0.0.0.0:0"], "plain HTTP is for loopback"),
@@ -192,11 +196,18 @@ fn a_start_whose_configuration_is_refused_makes_nothing_and_what_was_there_stays
 }
 
 #[test]
-fn the_log_says_why_a_connection_failed_and_what_to_do() {
+fn it_is_said_why_a_connection_failed_and_what_to_do_logged_or_not() {
+    for flags in [&[][..], &["--log"]] {
+        says_why_a_connection_failed(flags);
+    }
+}
+
+fn says_why_a_connection_failed(flags: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut child = Command::new(program())
-        .args(["--listen", "127.0.0.1:0", "--log", "--connect-to", &format!("proxy.example.com={closed}")])
+        .args(["--listen", "127.0.0.1:0", "--connect-to", &format!("proxy.example.com={closed}")])
+        .args(flags)
         .current_dir(&folder)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -245,7 +256,9 @@ fn the_log_says_why_a_connection_failed_and_what_to_do() {
     child.kill().unwrap();
     child.wait().unwrap();
     let line = said.last().unwrap();
-    for part in [&store, "XKS_PROXY_NOT_REACHABLE", &closed.to_string(), "refused", "advice="] {
+    for part in
+        [&store, "XKS_PROXY_NOT_REACHABLE", &closed.to_string(), "refused", "Check that the proxy runs"]
+    {
         assert!(line.contains(part), "{part} is not in {line}");
     }
     assert!(said.iter().all(|line| !line.contains(&secret) && !line.contains(&caller.secret)), "{said:?}");

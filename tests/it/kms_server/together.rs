@@ -12,18 +12,18 @@ use tempfile::TempDir;
 use super::server::{program, proxy_program};
 
 /// A server on the folder `data`, wherever a port is free.
-fn command(program: &Path, folder: &TempDir) -> Command {
+pub(super) fn command(program: &Path, folder: &TempDir) -> Command {
     let mut command = Command::new(program);
     command.args(["--listen", "127.0.0.1:0", "--folder", "data"]).current_dir(folder);
     command
 }
 
-fn start(command: &mut Command) -> Child {
+pub(super) fn start(command: &mut Command) -> Child {
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
 /// Whether it serves, or else what it says against it.
-fn serves(child: &mut Child) -> Result<(), String> {
+pub(super) fn serves(child: &mut Child) -> Result<(), String> {
     let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
     if lines.into_iter().any(|line| line.starts_with("serving at ")) {
         return Ok(());
@@ -32,13 +32,13 @@ fn serves(child: &mut Child) -> Result<(), String> {
     Err(said.collect::<Vec<_>>().join("\n"))
 }
 
-fn end(mut child: Child) {
+pub(super) fn end(mut child: Child) {
     child.kill().unwrap();
     child.wait().unwrap();
 }
 
 /// Starts, serves and ends; or what was said against it.
-fn once(command: &mut Command) -> Result<(), String> {
+pub(super) fn once(command: &mut Command) -> Result<(), String> {
     let mut child = start(command);
     let served = serves(&mut child);
     end(child);

@@ -66,7 +66,7 @@ fn a_log_is_looked_at_before_anything_of_it_is_put_in_order() {
     let kept = Kept::new(true);
     let whole = fs::read(kept.log()).unwrap();
     let (is_intact, said) = kept.verified(Some(&kept.log()));
-    assert!(is_intact && said.contains("5 lines in 1 files") && said.contains("intact"), "{said}");
+    assert!(is_intact && said.contains("5 lines in 1 file,") && said.contains("intact"), "{said}");
     assert!(fs::read(kept.log()).unwrap() == whole, "nothing is written to it");
 
     // As a crash leaves it.

@@ -1,9 +1,11 @@
 //! What a refusal says: which of the caller's things is wrong, and how it goes on.
 
+use std::error::Error as _;
+
 use custom_key_store::backend::software::{Fault, Method};
 use custom_key_store::backend::{Change, ConnectionErrorCode as Code, StoreName, UriEndpoint};
 use custom_key_store::kms::Exception::{self, *};
-use custom_key_store::kms::{Encrypt, KeyRef, KmsError, ScheduledDeletion};
+use custom_key_store::kms::{Encrypt, KeyRef, KmsError, Refusal, ScheduledDeletion};
 use custom_key_store::{AliasName, ConnectionState, KeyId, NewKey, PageRequest, StoreId, TagKey, TagValue};
 
 use super::rig::{Rig, backing_key};
@@ -40,7 +42,8 @@ fn a_message_names_what_is_wrong() {
         names(of_other_type, Validation, &["XksProxyUriEndpoint", "AWS_CLOUDHSM"]);
 
         let nothing = KeyId::new("01234567-89ab-cdef-0123-456789abcdef").unwrap();
-        names(kms.describe_key(&nothing.into()).await, NotFound, &[&nothing.to_string()]);
+        let error = names(kms.describe_key(&nothing.into()).await, NotFound, &[&nothing.to_string()]);
+        assert!(!error.message().contains("custom key store"), "none was named: {}", error.message());
         let alias = AliasName::new("alias/payroll").unwrap();
         let named = kms.describe_key(&KeyRef::Alias(alias.clone())).await;
         names(named, NotFound, &["arn:aws:kms:us-east-1:111122223333:alias/payroll"]);
@@ -48,7 +51,17 @@ fn a_message_names_what_is_wrong() {
         names(kms.create_alias(&alias, &rig.cluster_key).await, AlreadyExists, &["alias/payroll"]);
         let taken = kms.create_key(&rig.store, &NewKey::external(backing_key("in-key"))).await;
         names(taken, XksKeyAlreadyInUse, &["in-key"]);
-        names(kms.create_key(&rig.store, &NewKey::generated()).await, Validation, &["XksKeyId"]);
+        // By the names that AWS's clients have, since whoever reads it has given an Origin.
+        let made = kms.create_key(&rig.store, &NewKey::generated()).await;
+        let made = names(made, Validation, &["EXTERNAL_KEY_STORE", "Origin", "XksKeyId", rig.store.as_str()]);
+        assert!(!made.message().contains("NewKey"), "{}", made.message());
+        let made = kms.create_key(&rig.cluster, &NewKey::external(backing_key("free"))).await;
+        let made = names(made, Validation, &["Origin AWS_CLOUDHSM", "no XksKeyId"]);
+        assert!(!made.message().contains("NewKey"), "{}", made.message());
+        rig.surroundings.set(Refusal::Unsupported("no such key manager".to_owned()));
+        let refused = kms.create_custom_key_store(external("new")).await;
+        let refused = names(refused, Validation, &["not supported here: no such key manager"]);
+        assert!(!refused.advice().contains("custom key stores do not have it"), "{}", refused.advice());
         let days: Result<ScheduledDeletion, _> = kms.schedule_key_deletion(&rig.key, Some(31)).await;
         names(days, Validation, &["PendingWindowInDays", "7", "30"]);
         let tag = (TagKey::new("team").unwrap(), TagValue::new("x").unwrap());
@@ -103,7 +116,13 @@ fn a_message_names_the_state_that_decided_and_the_advice_leads_out_of_it() {
         until(kms, &rig.store, ConnectionState::Disconnected).await;
         kms.schedule_key_deletion(&rig.key, Some(7)).await.unwrap();
         let deleted = kms.delete_custom_key_store(&rig.store).await;
-        names(deleted, CustomKeyStoreHasCmks, &[rig.store.as_str(), "scheduled"]);
+        let error = names(deleted, CustomKeyStoreHasCmks, &[rig.store.as_str(), "scheduled"]);
+        assert!(error.source().is_none(), "nobody was faster: {:?}", error.source());
+        let sealed = kms.encrypt(&Encrypt::new(&key, b"x")).await.map(drop);
+        for refused in [sealed, kms.schedule_key_deletion(&rig.key, Some(7)).await.map(drop)] {
+            let error = names(refused, KmsInvalidState, &[&rig.key.to_string(), "scheduled"]);
+            assert!(error.advice().contains("CancelKeyDeletion"), "{}", error.advice());
+        }
     });
 }
 
