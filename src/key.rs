@@ -13,7 +13,7 @@ pub use create::NewKey;
 
 mod deletion;
 pub use deletion::DeletionReport;
-pub(crate) use deletion::InCluster;
+pub(crate) use deletion::Fate;
 
 mod id;
 pub use id::{KeyArn, KeyId};

@@ -52,7 +52,7 @@ pub enum AuditOutcome {
         /// What the caller was told.
         message: Cow<'static, str>,
     },
-    /// The caller went away before there was an answer: it may have taken effect, or not.
+    /// Whoever waited went away before there was an answer, or there was none: it may have taken effect, or not.
     Dropped,
 }
 

@@ -23,7 +23,8 @@ use super::row::{Row, Table};
 ///   commits would see what the other is about to take away.
 /// - A commit with an edit of a kind that the implementation does not know is refused, and the edit not passed over.
 /// - A commit whose future was dropped, or that was [`Unavailable`](super::CatalogErrorKind::Unavailable), takes place
-///   before any later commit is answered, or never.
+///   before any later commit is answered, or never; except that an answer of [`Closed`](super::CatalogErrorKind::Closed)
+///   waits for nothing: it is over when [`close`](Catalog::close) has succeeded.
 /// - Every wait has an end: a database that does not answer is
 ///   [`Unavailable`](super::CatalogErrorKind::Unavailable).
 /// - A catalogue has one owner at a time. A second one is refused as [`InUse`](super::CatalogErrorKind::InUse), and an

@@ -7,7 +7,7 @@ use super::id::KeyId;
 use super::keys::Keys;
 use super::page::PageRequest;
 use super::record::{AliasRecord, Backing, KeyRecord};
-use crate::catalog::{Edit, Ledger, Stored};
+use crate::catalog::{CatalogErrorKind, Edit, Ledger, Stored};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
 
@@ -71,41 +71,50 @@ pub struct DeletionReport {
     pub postponed: Option<Duration>,
 }
 
-/// What became of the key in the cluster when its KMS key was deleted.
+/// What became of a KMS key, and of the key in the cluster that it stood for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum InCluster {
-    /// It is gone, or the store has no cluster.
+pub(crate) enum Fate {
+    /// Both are gone, or the store has no cluster.
     Gone,
-    /// It could not be deleted.
-    Left,
-    /// The round was dropped meanwhile.
-    Unknown,
+    /// The KMS key is gone, and the other could not be deleted.
+    LeftInCluster,
+    /// The KMS key is gone, and the round was dropped before it was known what became of the other.
+    UnknownInCluster,
+    /// Whether the KMS key is gone is not known: the round was dropped meanwhile, or the catalogue did not say.
+    InDoubt,
 }
 
-/// Told of each KMS key when it is gone.
-pub(crate) type Tell<'t> = &'t (dyn Fn(&KeyId, InCluster) + Sync);
+/// Told of each KMS key when it is gone, or may be.
+pub(crate) type Tell<'t> = &'t (dyn Fn(&KeyId, Fate) + Sync);
 
-/// A KMS key that is gone, which is told even if nobody waits for what becomes of the key in the cluster.
-struct Gone<'t> {
+/// A KMS key that is being deleted, which is told even if nobody waits for the end of it.
+struct Telling<'t> {
     id: KeyId,
     tell: Option<Tell<'t>>,
+    /// What is told if nobody waits.
+    so_far: Fate,
 }
 
-impl Gone<'_> {
-    fn and(mut self, in_cluster: InCluster) {
+impl Telling<'_> {
+    fn of(mut self, fate: Fate) {
         if let Some(tell) = self.tell.take() {
-            tell(&self.id, in_cluster);
+            tell(&self.id, fate);
         }
+    }
+
+    /// It is there still.
+    fn nothing(mut self) {
+        self.tell = None;
     }
 }
 
-impl Drop for Gone<'_> {
+impl Drop for Telling<'_> {
     fn drop(&mut self) {
         // Whoever is told may panic in its turn.
         if let Some(tell) = self.tell.take()
             && !std::thread::panicking()
         {
-            tell(&self.id, InCluster::Unknown);
+            tell(&self.id, self.so_far);
         }
     }
 }
@@ -134,7 +143,7 @@ impl Keys<'_> {
         self.delete_due_telling(&|_, _| ()).await
     }
 
-    /// The same, for somebody who is told of each key when it is gone, also if this is dropped after.
+    /// The same, for somebody who is told of each key when it is gone, also if this is dropped meanwhile.
     pub(crate) async fn delete_due_telling(&self, tell: Tell<'_>) -> Result<DeletionReport, Error> {
         let ring = self.ring();
         let mut report =
@@ -181,31 +190,60 @@ impl Keys<'_> {
         edits.extend(self.without_aliases(&id).await?);
         edits.extend(self.stored_tags(&id).await?.iter().map(Ledger::delete));
 
+        let telling = Telling { id, tell: Some(tell), so_far: Fate::InDoubt };
         let Backing::CloudHsm { key: backing_key, .. } = &key.record.backing else {
-            ring.commit_change(id, edits).await?;
+            self.commit_deletion(edits, telling).await?.of(Fate::Gone);
             report.deleted.push(id);
-            tell(&id, InCluster::Gone);
             return Ok(());
         };
         // First written down, then deleted: whatever happens in between, it is not forgotten. After the deletion of the
         // key, so that where both are gone it is the key that somebody else was faster with.
         edits.extend(ring.store_is_there());
         edits.push(ring.ledger.insert(&ring.orphan(id, Some(backing_key.clone())))?);
-        ring.commit_change(id, edits).await?;
+        let telling = self.commit_deletion(edits, telling).await?;
         report.deleted.push(id);
-        let gone = Gone { id, tell: Some(tell) };
         match self.reach().delete_key(backing_key, &id.arn(ring.ledger.identity())).await {
             // What is listed although it is gone does no harm; and somebody else may have taken it off already.
             Ok(()) => {
-                gone.and(InCluster::Gone);
+                telling.of(Fate::Gone);
                 drop(self.forget_orphan(&id).await);
             }
             Err(error) => {
-                gone.and(InCluster::Left);
+                telling.of(Fate::LeftInCluster);
                 report.orphaned.push((id, error));
             }
         }
         Ok(())
+    }
+
+    /// Where the catalogue does not say in time whether it took place, it is asked: what is not told now, no later round finds.
+    async fn commit_deletion<'t>(
+        &self,
+        edits: Vec<Edit>,
+        mut telling: Telling<'t>,
+    ) -> Result<Telling<'t>, Error> {
+        const LATE: ErrorKind = ErrorKind::Catalog(CatalogErrorKind::Unavailable);
+        let (ring, id) = (self.ring(), telling.id);
+        match ring.commit_change(id, edits).await {
+            Ok(()) => {}
+            Err(error) if error.kind() == LATE => {
+                match ring.bounded(ring.ledger.read::<KeyRecord>(&id.to_string())).await {
+                    Ok(None) => {}
+                    Ok(Some(_)) => {
+                        telling.nothing();
+                        return Err(error);
+                    }
+                    // In doubt.
+                    Err(_) => return Err(error),
+                }
+            }
+            Err(error) => {
+                telling.nothing();
+                return Err(error);
+            }
+        }
+        telling.so_far = Fate::UnknownInCluster;
+        Ok(telling)
     }
 
     async fn without_aliases(&self, id: &KeyId) -> Result<Vec<Edit>, Error> {

@@ -53,7 +53,7 @@ async fn round(shared: &Shared, postponed: &mut Postponed) {
             let view = slot.view_full();
             let identity = shared.ledger.identity();
             // Each as soon as it is gone: whatever becomes of the rest, its line is written.
-            let tell = |id: &KeyId, in_cluster| shared.trail.deleted(&slot, identity, id, in_cluster);
+            let tell = |id: &KeyId, fate| shared.trail.deleted(&slot, identity, id, fate);
             if let Ok(report) = view.keys(&slot).delete_due_telling(&tell).await {
                 for (id, error) in &report.failed {
                     shared.trail.not_deleted(&slot, identity, id, error);
@@ -69,8 +69,9 @@ async fn round(shared: &Shared, postponed: &mut Postponed) {
 #[derive(Default)]
 struct Postponed(HashMap<StoreId, Instant>);
 
-/// How long keys that are due wait for their store to be connected. A day is little beside the week that they have waited.
-const PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long keys that are due wait for their store to be connected. Counted anew by each process, so that it is less than
+/// most of them last.
+const PATIENCE: Duration = Duration::from_secs(60 * 60);
 
 impl Postponed {
     /// The stores that need not wait, or have waited long enough. The others are here.

@@ -1,6 +1,7 @@
 //! One store among many: its place, which is locked for a moment, and its view, which is not.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -156,6 +157,18 @@ impl Slot {
     pub(super) fn look<T>(&self, look: impl FnOnce(&AnyKeyStore, u64) -> T) -> Result<T, Away> {
         let held = self.lock()?;
         held.store.as_ref().map(|store| look(store, held.epoch)).ok_or(Away::Gone)
+    }
+
+    /// Resolves when whoever polls this does not run inside of a move: for what must be done, and may be done later.
+    pub(super) async fn outside(&self) {
+        poll_fn(|cx| {
+            if self.holder.load(Ordering::Relaxed) != this_thread() {
+                return Poll::Ready(());
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
     }
 
     /// Makes a move, and shows at once what came of it.

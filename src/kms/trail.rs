@@ -19,7 +19,7 @@ use crate::backend::{ConnectionError, CustomKeyStoreType, Operation, RequestId};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::identity::Identity;
-use crate::key::{InCluster, KeyId};
+use crate::key::{Fate, KeyId};
 use crate::store::{Caller, ConnectionState};
 use crate::store_id::StoreId;
 
@@ -160,14 +160,15 @@ impl Trail {
         );
     }
 
-    /// Writes down that a key has reached its end, and what became of the one in the cluster.
-    pub(super) fn deleted(&self, slot: &Slot, identity: &Identity, id: &KeyId, in_cluster: InCluster) {
-        let status = match in_cluster {
-            InCluster::Gone => "SUCCESS",
-            InCluster::Left => "FAILURE",
-            InCluster::Unknown => "UNKNOWN",
+    /// Writes down that a key has reached its end, or may have, and what became of the one in the cluster.
+    pub(super) fn deleted(&self, slot: &Slot, identity: &Identity, id: &KeyId, fate: Fate) {
+        let (outcome, status) = match fate {
+            Fate::Gone => (AuditOutcome::Succeeded, "SUCCESS"),
+            Fate::LeftInCluster => (AuditOutcome::Succeeded, "FAILURE"),
+            Fate::UnknownInCluster => (AuditOutcome::Succeeded, "UNKNOWN"),
+            Fate::InDoubt => (AuditOutcome::Dropped, "UNKNOWN"),
         };
-        self.deletion(slot, identity, id, AuditOutcome::Succeeded, status);
+        self.deletion(slot, identity, id, outcome, status);
     }
 
     /// Writes down that a key should have reached its end, and has not.

@@ -109,6 +109,8 @@ impl Kms {
             }
             return Err(error);
         }
+        // It is written down, so that it must come true.
+        slot.outside().await;
         let goodbye = shared.step(&slot, |store| store.adopt_revision(tried))?;
         if change.concerns_backend() {
             slot.has_its_own();

@@ -96,32 +96,32 @@ impl Live {
         Leaving { link, in_flight, goodbye: Joint::new(goodbye.boxed(), panicked) }
     }
 
-    /// Waits for the calls on replaced connections, up to `limit` if there is one, and closes each after its last.
+    /// Waits for the calls on replaced connections, up to `limit` if there is one, and closes each after its last, whatever
+    /// becomes of the others.
     ///
     /// What takes longer is closed by the next update, or by the disconnect. Dropping the future leaves the
     /// rest to these, and a disconnect ends it.
     pub(super) fn close_retired(&self, limit: Option<Duration>) -> BoxFuture<'static, ()> {
         let (shared, retired) = (Arc::clone(&self.shared), Arc::clone(&self.retired));
         let leaving = self.retired.links().clone();
-        let close = async move {
-            let drained = join_all(leaving.iter().map(|left| left.link.gate.drained()));
-            match limit {
-                Some(limit) => drop(within(&*shared.clock, limit, drained).await),
-                None => drop(drained.await),
-            }
-            let goodbyes = leaving.into_iter().filter(|left| left.link.gate.is_drained()).map(|left| {
-                let retired = &retired;
-                async move {
+        let close = join_all(leaving.into_iter().map(move |left| {
+            let (shared, retired) = (Arc::clone(&shared), Arc::clone(&retired));
+            async move {
+                let drained = left.link.gate.drained();
+                match limit {
+                    Some(limit) => drop(within(&*shared.clock, limit, drained).await),
+                    None => drained.await,
+                }
+                if left.link.gate.is_drained() {
                     left.goodbye.await;
                     retired.remove(&left.link);
                 }
-            });
-            join_all(goodbyes).await;
-        };
+            }
+        }));
         let shared = Arc::clone(&self.shared);
         async move {
             let closed = std::pin::pin!(shared.slot.closed());
-            select(closed, close.boxed()).await;
+            select(closed, close).await;
         }
         .boxed()
     }

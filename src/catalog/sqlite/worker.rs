@@ -1,5 +1,6 @@
 //! A connection, and the thread that does what is asked of it.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
@@ -53,12 +54,19 @@ impl Worker {
         let waiting = Arc::new(AtomicUsize::new(0));
         let left = Arc::clone(&waiting);
         let work = move || {
-            let mut connection = Some(connection);
+            let (mut connection, mut is_sound) = (Some(connection), true);
             for place in places {
                 left.fetch_sub(1, Ordering::Relaxed);
-                let job = place.job().take();
-                if let Some(job) = job {
-                    job(&mut connection);
+                let Some(job) = place.job().take() else { continue };
+                // Whoever waits for it hears that nobody will do it.
+                if !is_sound {
+                    continue;
+                }
+                if let Err(panic) = catch_unwind(AssertUnwindSafe(|| job(&mut connection))) {
+                    // Its destructor may panic in its turn.
+                    std::mem::forget(panic);
+                    // Where it stands is unknown. Let go of, it rolls back.
+                    (connection, is_sound) = (None, false);
                 }
             }
         };
@@ -107,9 +115,42 @@ impl Worker {
             return Err(unavailable("too many calls wait for the database"));
         }
         let place = Place(Arc::new(Mutex::new(Some(job))));
-        let ended = || unavailable("the thread that works on the database has ended");
+        let ended =
+            || unavailable("the thread that works on the database has failed; open the catalogue again");
         self.line.send(place.clone()).map_err(|_| ended())?;
         let _waiting = Waiting(place);
         told.await.unwrap_or_else(|_| Err(ended()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use futures::executor::block_on;
+    use futures::future::join3;
+    use sqlx::ConnectOptions as _;
+    use sqlx::sqlite::SqliteConnectOptions;
+
+    use super::*;
+
+    #[test]
+    fn a_panic_is_an_error_of_all_who_wait_at_once() {
+        let connection = block_on(SqliteConnectOptions::new().in_memory(true).connect()).unwrap();
+        let worker = Worker::new(connection).unwrap();
+        let (go, wait) = mpsc::channel::<()>();
+        let panics = worker.run::<()>(async move |_| {
+            wait.recv().unwrap();
+            panic!("on purpose")
+        });
+        let others = || worker.run(async |_| Ok(()));
+        let begin = async {
+            go.send(()).unwrap();
+            others().await
+        };
+        let (first, second, third) = block_on(join3(panics, others(), begin));
+        for outcome in [first, second, third, block_on(others()), block_on(worker.close())] {
+            assert_eq!(outcome.unwrap_err().kind(), Kind::Unavailable);
+        }
     }
 }

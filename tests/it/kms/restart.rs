@@ -173,7 +173,7 @@ fn a_deletion_that_fell_due_while_nothing_ran_takes_place() {
 }
 
 #[test]
-fn a_key_in_a_cluster_is_deleted_though_its_store_is_connecting_for_days() {
+fn a_key_in_a_cluster_is_deleted_though_its_store_is_connecting_for_hours() {
     run(async |world| {
         let key = world
             .process(async |kms, _| {
@@ -185,8 +185,7 @@ fn a_key_in_a_cluster_is_deleted_though_its_store_is_connecting_for_days() {
             })
             .await;
         world.clock.advance(Duration::from_secs(8 * 24 * 60 * 60));
-        let unreachable =
-            std::iter::repeat_n(Some(Fault::Refuse(ConnectionErrorCode::NetworkErrors)), 10_000);
+        let unreachable = std::iter::repeat_n(Some(Fault::Refuse(ConnectionErrorCode::NetworkErrors)), 1_000);
         world.manager.script(Method::Connect, unreachable);
         world
             .process(async |kms, _| {
@@ -195,9 +194,9 @@ fn a_key_in_a_cluster_is_deleted_though_its_store_is_connecting_for_days() {
                     world.clock.advance(Duration::from_secs(60));
                     turn().await;
                     waited += 1;
-                    assert!(waited < 2 * 24 * 60, "it waits for ever");
+                    assert!(waited < 2 * 60, "it waits for ever");
                 }
-                assert!(waited >= 24 * 60, "the cluster was not waited for: {waited} minutes");
+                assert!(waited >= 60, "the cluster was not waited for: {waited} minutes");
             })
             .await;
         // In the cluster it is still.

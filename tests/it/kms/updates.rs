@@ -244,6 +244,27 @@ fn calls_in_flight_finish_on_the_old_connection() {
     });
 }
 
+#[test]
+fn a_call_that_is_left_alone_keeps_its_own_old_connection_open_and_no_other() {
+    run(|kms, manager| async move {
+        let (id, key) = store_with_key(&kms, &manager, "root").await;
+        let key = key.key_id.into();
+        let request = Encrypt::new(&key, b"secret");
+        manager.inject(Method::Encrypt, Fault::Hang);
+        let left = kms.encrypt(&request);
+        pin_mut!(left);
+        assert!(left.as_mut().now_or_never().is_none());
+        for credential in [rotated(), credential(), rotated()] {
+            manager.set_credential(credential.clone());
+            kms.update_custom_key_store(&id, Change::new().credential(credential)).await.unwrap();
+            for _ in 0..10 {
+                turn().await;
+            }
+            assert_eq!(manager.open_connections(), 2);
+        }
+    });
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn under_load_no_call_fails_while_a_store_is_changed_again_and_again() {
     let manager = KeyManager::new();

@@ -542,27 +542,22 @@ impl Model {
         retired.push((old, self.links[old].calls));
 
         let links: Vec<LinkId> = retired.iter().map(|(link, _)| *link).collect();
-        if links.iter().any(|link| self.links[*link].calls > 0) {
-            if !patient {
-                return None;
-            }
-            self.now += PATIENCE;
-        }
-        // Those that have calls in flight still are left to the next update or the disconnect.
-        let (drained, _): (Vec<_>, Vec<_>) = links.into_iter().partition(|link| self.links[*link].calls == 0);
-        let mut left = drained;
+        // Those that have calls in flight when there is no more time are left to the next update or the disconnect.
+        let (drained, busy): (Vec<_>, Vec<_>) =
+            links.into_iter().partition(|link| self.links[*link].calls == 0);
+        let (mut left, mut waits) = (drained, !busy.is_empty());
         loop {
             let (said, under_way): (Vec<_>, Vec<_>) =
                 left.into_iter().partition(|link| self.close(*link).is_some());
             let State::Connected { retired, .. } = &mut self.state else { unreachable!() };
             retired.retain(|(link, _)| !said.contains(link));
             said.into_iter().for_each(|link| self.links[link].held = false);
-            match (under_way.is_empty(), patient) {
+            match (under_way.is_empty() && !waits, patient) {
                 (true, _) => return Some(Ok(())),
                 (false, true) => self.now += PATIENCE,
                 (false, false) => return None,
             }
-            left = under_way;
+            (left, waits) = (under_way, false);
         }
     }
 
