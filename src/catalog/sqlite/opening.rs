@@ -78,18 +78,16 @@ impl SqliteBuilder {
             return Err(lease::failure(error));
         }
         let lease = lease::take(&path)?;
-        // Empty is what a creation leaves that was cut short: SQLite fills the file in one step.
+        // Empty is what a creation leaves that was cut short: SQLite fills the file in one step. Cut short in the middle of
+        // that, it has pages, of which opening it takes back all.
         let unfinished = || fs::metadata(&path).is_ok_and(|there| there.is_file() && there.len() == 0);
-        let create = match private(OpenOptions::new().write(true).create_new(true)).open(&path) {
-            Ok(_) => true,
-            Err(_) if unfinished() => true,
-            Err(error) if or_open && error.kind() == io::ErrorKind::AlreadyExists => {
-                existing(&path)?;
-                false
-            }
+        match private(OpenOptions::new().write(true).create_new(true)).open(&path) {
+            Ok(_) => {}
+            Err(_) if unfinished() => {}
+            Err(error) if or_open && error.kind() == io::ErrorKind::AlreadyExists => drop(existing(&path)?),
             Err(error) => return Err(lease::failure(error)),
-        };
-        self.own(path, lease, create).await
+        }
+        self.own(path, lease, true).await
     }
 
     /// As [`SqliteCatalog::open`].
@@ -135,7 +133,12 @@ impl SqliteBuilder {
         SqliteCatalog::new(options, self.deadline, reader, None)
     }
 
-    async fn own(&self, path: PathBuf, lease: Lease, create: bool) -> Result<SqliteCatalog, CatalogError> {
+    async fn own(
+        &self,
+        path: PathBuf,
+        lease: Lease,
+        may_create: bool,
+    ) -> Result<SqliteCatalog, CatalogError> {
         let options = self.options(&path);
         let mut writer = bounded(self.deadline, async {
             let mut writer = options.connect().await.map_err(failure)?;
@@ -146,7 +149,7 @@ impl SqliteBuilder {
         })
         .await?;
         let options = options.read_only(true);
-        match self.prepare(&mut writer, &options, create).await {
+        match self.prepare(&mut writer, &options, may_create).await {
             Ok(reader) => {
                 let catalog = SqliteCatalog::new(options, self.deadline, reader, Some(writer))?;
                 // What the last owner could not do before it ended.
@@ -166,10 +169,10 @@ impl SqliteBuilder {
         &self,
         writer: &mut SqliteConnection,
         reading: &SqliteConnectOptions,
-        create: bool,
+        may_create: bool,
     ) -> Result<SqliteConnection, CatalogError> {
         bounded(self.deadline, async {
-            schema::migrate(writer, create).await?;
+            schema::migrate(writer, may_create).await?;
             let mode: String = scalar(writer, "PRAGMA journal_mode = WAL").await?;
             if mode != "wal" {
                 return Err(CatalogError::caused_by(

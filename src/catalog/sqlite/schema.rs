@@ -36,8 +36,9 @@ pub(super) async fn version(connection: &mut SqliteConnection) -> Result<usize, 
     Ok(version)
 }
 
-/// Brings the file up to date, in one step; an empty file, if one is to be made a catalogue.
-pub(super) async fn migrate(connection: &mut SqliteConnection, create: bool) -> Result<(), CatalogError> {
+/// Brings the file up to date, in one step; an empty one too, if one may be made a catalogue.
+pub(super) async fn migrate(connection: &mut SqliteConnection, may_create: bool) -> Result<(), CatalogError> {
+    let create = may_create && scalar::<u32>(connection, "PRAGMA page_count").await? == 0;
     let version = if create { 0 } else { version(connection).await? };
     let missing = MIGRATIONS.get(version..).unwrap_or_default();
     if missing.is_empty() {

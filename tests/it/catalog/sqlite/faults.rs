@@ -66,6 +66,29 @@ fn a_creation_that_was_cut_short_can_be_made_again() {
     });
 }
 
+/// As a crash leaves it when some pages are in the file, and what takes them back is in the journal.
+#[test]
+fn a_creation_that_was_cut_short_in_the_middle_is_taken_back_and_made_again() {
+    block_on(async {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("catalogue");
+        let being_made = folder.path().join("being-made");
+        let options = SqliteConnectOptions::new().filename(&being_made).create_if_missing(true);
+        let mut connection = options.pragma("cache_size", "1").connect().await.unwrap();
+        let half = "BEGIN; PRAGMA application_id = 1668051761; CREATE TABLE half (x); \
+                    INSERT INTO half VALUES (zeroblob(1000000))";
+        connection.execute(half).await.unwrap();
+        fs::copy(&being_made, &path).unwrap();
+        fs::copy(folder.path().join("being-made-journal"), folder.path().join("catalogue-journal")).unwrap();
+        assert!(fs::metadata(&path).unwrap().len() > 0);
+        connection.close().await.unwrap();
+
+        let catalog = SqliteCatalog::open_or_create(&path).await.unwrap();
+        catalog.close().await.unwrap();
+        SqliteCatalog::open(&path).await.unwrap();
+    });
+}
+
 #[test]
 fn a_file_of_something_else_is_corrupt_and_left_alone() {
     block_on(async {
