@@ -99,11 +99,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use config::{Limits, Settings, Tls};
-use custom_key_store::RateLimit;
 use custom_key_store::api::{KmsApi, ServeOptions, ServerCertificate, TlsOptions, serve};
 use custom_key_store::audit::{AuditLog, AuditTrail, OnFailure};
 use custom_key_store::catalog::Ledger;
 use custom_key_store::kms::{ConnectionEvent, ConnectionEvents, Driver, Kms};
+use custom_key_store::{PageRequest, RateLimit};
 use flags::{Flags, HELP};
 use futures::StreamExt as _;
 use say::say;
@@ -174,6 +174,7 @@ async fn served(at: At, ledger: &Ledger, mut settings: Settings) -> Result<usize
     // Of a catalogue that was there it is known only now whose keys it has.
     checking::check(&settings, ledger.identity())?;
     let audit_log = keeping::audit_log(ledger, &settings).await?;
+    let has_stores = !ledger.stores(&PageRequest::default()).await?.items.is_empty();
     let (callers, said) = callers::callers(&settings, &url, ledger.identity())?;
     let (kms, driver) = open(ledger, audit_log, &mut settings).await?;
     tokio::spawn(log(kms.events(), settings.log));
@@ -188,6 +189,11 @@ async fn served(at: At, ledger: &Ledger, mut settings: Settings) -> Result<usize
     let (serving, handle) = serve(listener, api.build()?, options);
 
     say(format_args!("serving at {url}; files in {}; Ctrl-C ends it", settings.folder.display()));
+    if !has_stores {
+        say(
+            "  there are no custom key stores; if there were some, this is not the catalogue that they are in",
+        );
+    }
     if everybody {
         say("  there are no rules: every caller may do everything");
     }

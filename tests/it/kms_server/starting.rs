@@ -216,6 +216,8 @@ fn says_why_a_connection_failed(flags: &[&str]) {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
     let serving = lines.next().unwrap();
     let address = serving.strip_prefix("serving at http://").unwrap().split_once(';').unwrap().0;
+    // Which is news to whoever had some.
+    assert!(lines.next().unwrap().contains("there are no custom key stores"));
     // To be pasted: nothing in it depends on the port that was free.
     let export = lines.find(|line| line.contains("export ")).unwrap();
     assert!(export.contains(&format!("AWS_ENDPOINT_URL_KMS=http://{address}")), "{export}");
