@@ -44,12 +44,25 @@ pub(crate) struct StoreRecord {
     /// What its backend is made of beside the configuration and must not be seen, sealed for this row.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "base64_text::optional")]
     pub(crate) secret: Option<Vec<u8>>,
-    /// When the store was told a password by an update last.
+    /// The password that an update has told the store last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) telling: Option<TellingId>,
-    /// Which password that was, sealed for this row.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "base64_text::optional")]
-    pub(crate) told: Option<Vec<u8>>,
+    pub(crate) told: Option<ToldRecord>,
+}
+
+/// One time that a store was told a password.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ToldRecord {
+    telling: TellingId,
+    /// Sealed for the row of the store.
+    #[serde(with = "base64_text")]
+    password: Vec<u8>,
+}
+
+impl ToldRecord {
+    pub(super) fn new(ledger: &Ledger, store: &StoreId, telling: &Telling) -> Self {
+        let password = SecretBytes::from(telling.password().expose());
+        Self { telling: telling.id().clone(), password: seal_secret(ledger, store, &password) }
+    }
 }
 
 impl StoreRecord {
@@ -61,12 +74,12 @@ impl StoreRecord {
 
     /// When the store was told a password last, and which.
     fn unsealed_telling(&self, ledger: &Ledger) -> Result<Option<Telling>, CatalogError> {
-        let (Some(id), Some(sealed)) = (&self.telling, &self.told) else { return Ok(None) };
-        let told = ledger.unseal(Table::Stores, self.id.as_str(), sealed)?;
+        let Some(ToldRecord { telling, password }) = &self.told else { return Ok(None) };
+        let unsealed = ledger.unseal(Table::Stores, self.id.as_str(), password)?;
         let password =
-            std::str::from_utf8(told.expose()).ok().and_then(|text| KeyStorePassword::new(text).ok());
+            std::str::from_utf8(unsealed.expose()).ok().and_then(|text| KeyStorePassword::new(text).ok());
         let corrupt = || CatalogError::at(CatalogErrorKind::Corrupt, Table::Stores, self.id.as_str());
-        Ok(Some(Telling::new(id.clone(), password.ok_or_else(corrupt)?)))
+        Ok(Some(Telling::new(telling.clone(), password.ok_or_else(corrupt)?)))
     }
 }
 
@@ -139,7 +152,6 @@ impl Register {
             configuration: core.configuration.clone(),
             state: Kept::Disconnected,
             secret: secret.map(|secret| seal_secret(ledger, &core.id, secret)),
-            telling: None,
             told: None,
         };
         let timing = Timing { clock: Arc::clone(&core.clock), limit: core.limits.call_timeout };

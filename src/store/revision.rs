@@ -12,10 +12,10 @@ use super::disconnected::UpdateError;
 use super::guard::ask;
 use super::link::Link;
 use super::live::close;
-use super::register::seal_secret;
+use super::register::{ToldRecord, seal_secret};
 use crate::backend::{
     Backend, Change, Connection, ConnectionError, ConnectionErrorCode, InvalidChange, StoreConfiguration,
-    StoreName, Telling, TellingId,
+    StoreName, Telling,
 };
 use crate::catalog::CatalogError;
 use crate::clock::Clock;
@@ -45,12 +45,8 @@ impl Revision {
             let error = ConnectionError::new(ConnectionErrorCode::InternalError);
             return Err(error.with_detail("the changed backend is of the other store type").into());
         }
-        let seal = |secret: &SecretBytes| seal_secret(core.ring.ledger(), &core.id, secret);
-        let secret = secret.as_ref().map(seal);
-        let told = telling.as_ref().map(|telling| {
-            let password = SecretBytes::from(telling.password().expose());
-            (telling.id().clone(), seal(&password))
-        });
+        let secret = secret.map(|secret| seal_secret(core.ring.ledger(), &core.id, &secret));
+        let told = telling.as_ref().map(|telling| ToldRecord::new(core.ring.ledger(), &core.id, telling));
         Ok(TriedRevision { name, backend, secret, telling, told, replacement: None })
     }
 }
@@ -63,7 +59,7 @@ pub(crate) struct TriedRevision {
     secret: Option<Vec<u8>>,
     telling: Option<Telling>,
     /// The same for the row, sealed too.
-    told: Option<(TellingId, Vec<u8>)>,
+    told: Option<ToldRecord>,
     pub(super) replacement: Option<Replacement>,
 }
 
@@ -143,8 +139,7 @@ impl Core {
                     if let Some(secret) = &secret {
                         record.secret = Some(secret.clone());
                     }
-                    if let Some((telling, told)) = &told {
-                        record.telling = Some(telling.clone());
+                    if let Some(told) = &told {
                         record.told = Some(told.clone());
                     }
                     true
