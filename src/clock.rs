@@ -11,12 +11,13 @@ pub use manual::ManualClock;
 pub use system::SystemClock;
 
 use std::fmt::Debug;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Either, select};
+
+use crate::panics::caught;
 
 /// A source of time.
 ///
@@ -82,15 +83,9 @@ pub(crate) async fn within<T>(
     }
     let work = std::pin::pin!(work);
     // A clock that panics gives no more time: better too early than never.
-    let timer = AssertUnwindSafe(async { clock.sleep(limit).await }).catch_unwind();
+    let timer = caught(async { clock.sleep(limit).await });
     match select(work, std::pin::pin!(timer)).await {
         Either::Left((outcome, _)) => Some(outcome),
-        Either::Right((slept, _)) => {
-            if let Err(payload) = slept {
-                // Its destructor is foreign code too.
-                std::mem::forget(payload);
-            }
-            None
-        }
+        Either::Right(_) => None,
     }
 }

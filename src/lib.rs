@@ -177,6 +177,7 @@ mod identity;
 #[cfg(any(feature = "xks", feature = "kms-api"))]
 mod json;
 mod key;
+mod panics;
 mod primitive;
 #[cfg_attr(
     not(feature = "proxy"),

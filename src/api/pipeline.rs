@@ -1,9 +1,7 @@
 //! The way of one request: each check in its order, the first failure is the answer.
 
 use std::net::IpAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use futures_util::FutureExt as _;
 use http::request::Parts;
 use http::{Method, Request};
 use http_body::Body;
@@ -19,6 +17,7 @@ use super::target::{self, Target};
 use crate::backend::RequestId;
 use crate::json::EncodedBody;
 use crate::kms::Exception;
+use crate::panics::{Panicked, catch, caught};
 use crate::serve::body::Unreadable;
 use crate::store::Caller;
 
@@ -43,15 +42,10 @@ where
             Err(failure) => Err(heard(shared, body, failure).await),
         }
     };
-    let outcome = match AssertUnwindSafe(work).catch_unwind().await {
-        Ok(outcome) => outcome,
-        Err(panic) => {
-            // Its destructor is foreign code, and may panic in its turn.
-            std::mem::forget(panic);
-            let failed = Failure::new(Exception::KmsInternal, "something failed inside");
-            Err(failed.because("a panic").hanging_up())
-        }
-    };
+    let outcome = caught(work).await.unwrap_or_else(|Panicked| {
+        let failed = Failure::new(Exception::KmsInternal, "something failed inside");
+        Err(failed.because("a panic").hanging_up())
+    });
     match outcome {
         Ok(body) => {
             record.succeeded();
@@ -59,10 +53,8 @@ where
         }
         Err(failure) => {
             if !failure.is_audited {
-                let tell = AssertUnwindSafe(|| shared.kms.refused(&record.refused(&failure)));
-                if let Err(panic) = catch_unwind(tell) {
-                    std::mem::forget(panic);
-                }
+                // A sink of the application's that panics costs no answer.
+                let _ = catch(|| shared.kms.refused(&record.refused(&failure)));
             }
             record.failed(&failure);
             answer::failure(&failure, &request_id)

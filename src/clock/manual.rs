@@ -1,5 +1,4 @@
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -8,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use futures_util::future::BoxFuture;
 
 use super::Clock;
+use crate::panics::catch;
 
 /// A clock that stands still until it is moved, for tests of deadlines.
 ///
@@ -77,9 +77,7 @@ impl ManualClock {
         };
         for waker in woken {
             // One that panics keeps nobody else asleep.
-            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
-                std::mem::forget(payload);
-            }
+            let _ = catch(|| waker.wake());
         }
     }
 

@@ -1,4 +1,3 @@
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
@@ -9,6 +8,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 use super::Clock;
+use crate::panics::catch;
 
 /// The machine's own clocks. Sleeps on one timer thread shared by the process; needs no runtime.
 ///
@@ -65,10 +65,8 @@ struct Muffled(Option<Waker>);
 
 impl Muffled {
     fn quietly(work: impl FnOnce()) {
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(work)) {
-            // Its destructor is foreign code too.
-            std::mem::forget(payload);
-        }
+        // There is nobody to tell.
+        let _ = catch(work);
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -20,6 +19,7 @@ use crate::clock::Clock;
 use crate::crypto::EncryptionContext;
 use crate::error::Error;
 use crate::key::KeyArn;
+use crate::panics::{Panicked, caught};
 use crate::secret::SecretBytes;
 
 /// How long, and for how much, a data key is used; see the builder.
@@ -334,16 +334,8 @@ fn refused(error: Error) -> EnvelopeError {
 
 /// A piece of a source's work whose panic is its answer; what it said is not repeated, since it may hold a secret.
 fn guarded(work: impl Future<Output = Answer> + Send + 'static) -> BoxFuture<'static, Answer> {
-    AssertUnwindSafe(work)
-        .catch_unwind()
-        .map(|answer| {
-            answer.unwrap_or_else(|payload| {
-                // Its destructor is foreign code too.
-                std::mem::forget(payload);
-                Err(Error::from(BackendError::new(BackendErrorKind::Panicked)).into())
-            })
-        })
-        .boxed()
+    let panicked = || Err(Error::from(BackendError::new(BackendErrorKind::Panicked)).into());
+    caught(work).map(move |answer| answer.unwrap_or_else(|Panicked| panicked())).boxed()
 }
 
 fn count(counter: &AtomicU64) {

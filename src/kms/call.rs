@@ -1,6 +1,5 @@
 //! What is the same for every call: who it is from, whether it may be, and that it is written down.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::json;
@@ -21,6 +20,7 @@ use crate::backend::{RequestId, StoreConfiguration, StoreName};
 use crate::key::{
     AliasName, KeyArn, KeyId, KeyMetadata, KeyText, MAX_TAGS, Page, TagKey, TagValue, find_alias,
 };
+use crate::panics::{Panicked, catch};
 use crate::store::Description;
 use crate::store_id::StoreId;
 
@@ -307,12 +307,10 @@ impl Kms {
         let permission = permission.into();
         let principal = &self.caller.principal;
         let request = AuthorizationRequest { principal, action: permission.action(), permission, key, store };
-        match catch_unwind(AssertUnwindSafe(|| authorizer.authorize(&request))) {
+        match catch(|| authorizer.authorize(&request)) {
             Ok(Decision::Allow) => Ok(()),
             Ok(Decision::Deny) => Err(self.denied(permission)),
-            Err(panic) => {
-                // Its destructor is foreign code, and may panic in its turn.
-                std::mem::forget(panic);
+            Err(Panicked) => {
                 Err(KmsError::new(Exception::KmsInternal, "who may do what could not be found out"))
             }
         }

@@ -1,17 +1,16 @@
 //! Keys whose time has come.
 
 use std::collections::HashMap;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::FutureExt as _;
 use futures_util::stream::{self, StreamExt as _};
 
 use super::shared::Shared;
 use super::slot::Slot;
 use crate::backend::CustomKeyStoreType;
 use crate::key::{KeyId, stores_with_keys_due};
+use crate::panics::{Panicked, caught};
 use crate::store::ConnectionState;
 use crate::store_id::StoreId;
 
@@ -25,15 +24,9 @@ const ROUND: Duration = Duration::from_secs(60 * 60);
 pub(super) async fn rounds(shared: Arc<Shared>) {
     let mut postponed = Postponed::default();
     loop {
-        let round = AssertUnwindSafe(round(&shared, &mut postponed)).catch_unwind().await;
-        let pause = match round {
-            Ok(()) if postponed.0.is_empty() => ROUND,
-            Ok(()) => ROUND / 60,
-            Err(panic) => {
-                // Its destructor is foreign code, and may panic in its turn.
-                std::mem::forget(panic);
-                ROUND
-            }
+        let pause = match caught(round(&shared, &mut postponed)).await {
+            Ok(()) if !postponed.0.is_empty() => ROUND / 60,
+            Ok(()) | Err(Panicked) => ROUND,
         };
         shared.clock().sleep(pause).await;
     }

@@ -4,7 +4,6 @@ mod entry;
 mod shorten;
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -20,6 +19,7 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::identity::Identity;
 use crate::key::{Fate, KeyId};
+use crate::panics::catch;
 use crate::store::{Caller, ConnectionState};
 use crate::store_id::StoreId;
 
@@ -199,11 +199,8 @@ impl Trail {
     /// The same at the end: nobody will ask again.
     pub(super) fn say_the_last_counts(&self) {
         let Some(inner) = &self.0 else { return };
-        let say = AssertUnwindSafe(|| inner.refusals.say_last(&inner.trail, inner.clock.wall()));
-        if let Err(panic) = catch_unwind(say) {
-            // Its destructor is foreign code, and may panic in its turn.
-            std::mem::forget(panic);
-        }
+        // There is nobody to tell.
+        let _ = catch(|| inner.refusals.say_last(&inner.trail, inner.clock.wall()));
     }
 
     /// Everything is written, as far as it can be.

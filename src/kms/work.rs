@@ -1,6 +1,5 @@
 //! What calls leave for the driver to see through.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::{Mutex, PoisonError};
 use std::task::Waker;
 
@@ -10,6 +9,7 @@ use futures_util::task::AtomicWaker;
 
 use super::error::KmsError;
 use super::exception::Exception;
+use crate::panics::{Panicked, caught};
 use crate::store::Joint;
 
 /// The way from calls to the driver.
@@ -35,12 +35,7 @@ impl std::fmt::Debug for Queue {
 impl Work {
     /// Leaves something to be seen through. Dropped, when the driver is gone. What panics ends alone.
     pub(super) fn push(&self, work: impl Future<Output = ()> + Send + 'static) {
-        let shielded = AssertUnwindSafe(work).catch_unwind().map(|ended| {
-            if let Err(panic) = ended {
-                // Its destructor is foreign code, and may panic in its turn.
-                std::mem::forget(panic);
-            }
-        });
+        let shielded = caught(work).map(drop);
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         if queue.has_ended {
             drop(queue);
@@ -83,17 +78,10 @@ impl Work {
 
 /// Carries work out that ends in an error when it panics.
 pub(super) async fn shielded<T>(work: impl Future<Output = Result<T, KmsError>>) -> Result<T, KmsError> {
-    match AssertUnwindSafe(work).catch_unwind().await {
-        Ok(result) => result,
-        Err(panic) => {
-            // Its destructor is foreign code, and may panic in its turn.
-            std::mem::forget(panic);
-            Err(panicked())
-        }
-    }
+    caught(work).await.unwrap_or_else(|Panicked| Err(panicked()))
 }
 
-/// Code of the application's, or our own, panicked in a call; what it said may hold a secret.
+/// Code of the application's, or our own, panicked in a call.
 fn panicked() -> KmsError {
     let error = KmsError::new(
         Exception::KmsInternal,

@@ -1,45 +1,36 @@
 //! What keeps a backend's panics and its slowness out of the store.
 
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 use crate::backend::BackendErrorKind;
 use crate::clock::{Clock, within};
+use crate::panics::{Panicked, catch, caught};
 
 /// Runs a piece of a backend's work for `limit` at most.
 ///
 /// When it gives no answer, the error says why: `TimedOut` or `Panicked`. The call itself belongs inside `work`, as
-/// an async block, since a backend may panic before it returns a future. What a panic said is not repeated: it may
-/// hold a secret.
+/// an async block, since a backend may panic before it returns a future.
 pub(super) async fn answer<T>(
     clock: &dyn Clock,
     limit: Duration,
     work: BoxFuture<'_, T>,
 ) -> Result<T, BackendErrorKind> {
-    match AssertUnwindSafe(within(clock, limit, Shielded::new(work))).catch_unwind().await {
+    match caught(within(clock, limit, Shielded::new(work))).await {
         Ok(Some(answer)) => Ok(answer),
         Ok(None) => Err(BackendErrorKind::TimedOut),
-        Err(payload) => {
-            std::mem::forget(payload);
-            Err(BackendErrorKind::Panicked)
-        }
+        Err(Panicked) => Err(BackendErrorKind::Panicked),
     }
 }
 
 /// Calls a backend where there is nothing to wait for.
 #[inline]
 pub(super) fn ask<T>(question: impl FnOnce() -> T) -> Result<T, BackendErrorKind> {
-    catch_unwind(AssertUnwindSafe(question)).map_err(|payload| {
-        // Not dropped: its destructor is foreign code, and may panic in its turn.
-        std::mem::forget(payload);
-        BackendErrorKind::Panicked
-    })
+    catch(question).map_err(|Panicked| BackendErrorKind::Panicked)
 }
 
 /// Drops something of a backend's, which may panic at that too.

@@ -1,7 +1,6 @@
 //! Connecting again and again, after a restart, as long as that makes sense.
 
 use std::fmt;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use super::attempt::{Attempt, Contact};
 use super::guard::{Shielded, discard};
 use crate::backend::{ConnectReason, ConnectionError};
 use crate::clock::Clock;
+use crate::panics::caught;
 use crate::primitive::random;
 
 /// How a store that was connected when its process ended is connected again: with growing pauses, until it is connected
@@ -75,15 +75,7 @@ impl Patience {
 
 /// Whether the time has passed. Of a clock that panics it is not known.
 async fn slept(clock: &dyn Clock, pause: Duration) -> bool {
-    let sleep = AssertUnwindSafe(async { clock.sleep(pause).await }).catch_unwind();
-    match sleep.await {
-        Ok(()) => true,
-        Err(payload) => {
-            // Its destructor is foreign code too.
-            std::mem::forget(payload);
-            false
-        }
-    }
+    caught(async { clock.sleep(pause).await }).await.is_ok()
 }
 
 impl fmt::Debug for Patience {

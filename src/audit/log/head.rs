@@ -1,7 +1,6 @@
 //! What the catalogue says of the log: where it ends.
 
 use std::fmt;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use crate::audit::chain::Position;
 use crate::audit::error::{AuditError, AuditErrorKind as Kind};
 use crate::catalog::{CatalogError, CatalogErrorKind, Ledger, Record, Stored, Table, base64_text};
 use crate::clock::{Clock, within};
+use crate::panics::{Panicked, caught};
 use crate::thread::wait_for;
 
 /// The end of the log, in the catalogue. There is one.
@@ -81,11 +81,9 @@ impl Asking {
     ) -> Result<T, AuditError> {
         let (clock, deadline) = (Arc::clone(&self.clock), self.deadline);
         let answer = async move {
-            match within(&*clock, deadline, AssertUnwindSafe(question).catch_unwind()).await {
+            match within(&*clock, deadline, caught(question)).await {
                 Some(Ok(answer)) => answer.map_err(refused),
-                Some(Err(payload)) => {
-                    // Its destructor is foreign code too.
-                    std::mem::forget(payload);
+                Some(Err(Panicked)) => {
                     Err(AuditError::caused_by(Kind::Unavailable, "the catalogue panicked"))
                 }
                 None => Err(AuditError::caused_by(Kind::TooLate, "the catalogue does not answer")),

@@ -1,6 +1,5 @@
 //! A connection, and the thread that does what is asked of it.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
@@ -11,6 +10,7 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::failure::failure;
 use crate::catalog::error::{CatalogError, CatalogErrorKind as Kind};
+use crate::panics::{Panicked, catch};
 use crate::thread::wait_for;
 
 /// Of how many calls the thread keeps places, so that a medium that hangs does not fill the memory.
@@ -62,9 +62,7 @@ impl Worker {
                 if !is_sound {
                     continue;
                 }
-                if let Err(panic) = catch_unwind(AssertUnwindSafe(|| job(&mut connection))) {
-                    // Its destructor may panic in its turn.
-                    std::mem::forget(panic);
+                if let Err(Panicked) = catch(|| job(&mut connection)) {
                     // Where it stands is unknown. Let go of, it rolls back.
                     (connection, is_sound) = (None, false);
                 }

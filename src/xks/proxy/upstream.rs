@@ -1,12 +1,10 @@
 //! Calls of what stands behind the proxy: with a deadline, and without its panics.
 
-use std::panic::AssertUnwindSafe;
 use std::time::Duration;
-
-use futures_util::FutureExt as _;
 
 use crate::backend::{BackendError, BackendErrorKind};
 use crate::clock::{Clock, in_time};
+use crate::panics::{Panicked, caught};
 
 /// Runs a piece of a connection's work for `limit` at most.
 ///
@@ -17,14 +15,10 @@ pub(super) async fn ask<T>(
     limit: Duration,
     work: impl Future<Output = Result<T, BackendError>> + Send,
 ) -> Result<T, BackendError> {
-    match AssertUnwindSafe(in_time(clock, limit, work)).catch_unwind().await {
+    match caught(in_time(clock, limit, work)).await {
         Ok(Some(answer)) => answer,
         Ok(None) => Err(BackendError::new(BackendErrorKind::DependencyTimedOut)
             .with_detail("the connection did not answer before the proxy's own deadline")),
-        Err(payload) => {
-            // Its destructor is foreign code, and may panic in its turn.
-            std::mem::forget(payload);
-            Err(BackendErrorKind::Panicked.into())
-        }
+        Err(Panicked) => Err(BackendErrorKind::Panicked.into()),
     }
 }

@@ -80,7 +80,8 @@ const MUST_SEE: &[&str] = &[
     "failed after a restart",
 ];
 
-/// Runs so many sequences, with a catalogue in memory or in a file; what they have led to, and how many calls could end in one way alone, and how many in several.
+/// Runs so many sequences, with a catalogue in memory or in a file; what they have led to, and how many calls could end in
+/// one way alone, and how many in several.
 fn run(config: Config, file: bool) -> (BTreeSet<&'static str>, [u64; 2]) {
     let (seen, foretold) = (RefCell::new(BTreeSet::new()), Cell::new([0, 0]));
     let kinds =
